@@ -5,6 +5,7 @@ ApiError
 ├── ContentRefused        400   a shield found a violation, and the answer has no place for a refusal
 ├── Unauthenticated       401   carries WWW-Authenticate
 ├── PermissionDenied      403
+│   └── PriceUnknown      403   a model without a price, for who has a limit of money
 ├── NotFound              404
 ├── MethodNotAllowed      405   carries Allow
 ├── Conflict              409   a registration that is there with other content
@@ -32,16 +33,14 @@ ApiError
 ├── ServerStopping        503   carries Retry-After, seconds: the process ends before the answer did
 └── UpstreamTimeout       504   a provider did not answer in time
 
-The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client raises the right exception
-class: `type` and `code` come with the class, or with what a provider said; `param` with the instance. What is sent has the id
-of the request too (`core/web/failures.py`).
+The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client raises the right exception class:
+`type` and `code` come with the class, or with what a provider said; `param` with the instance. What is sent has the request's id too.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self, override
 
-STATE_RETRY_SECONDS: Final = 5
-STREAM_RETRY_SECONDS: Final = 5
+RETRY_SECONDS: Final = 5
 MOST_MESSAGE: Final = 2000  # bytes of what a caller reads, whoever wrote it
 MOST_PARAM: Final = 256  # bytes
 MOST_CODE: Final = 128  # bytes of a code or a type that a provider gave
@@ -110,18 +109,18 @@ class Unauthenticated(CallersFault):
     code = "unauthenticated"
 
     def __init__(self, message: str, *, error: str = "invalid_token") -> None:
-        """`error` is RFC 6750's (section 3.1): invalid_token, or invalid_request when there is no usable token.
-
-        `message` must hold no part of the token, no quote and no backslash: it is a quoted string in the header too.
-        """
-        super().__init__(
-            message, headers={"www-authenticate": f'Bearer error="{error}", error_description="{message}"'}
-        )
+        """`error` is RFC 6750's (3.1): invalid_token, or invalid_request without a usable one. `message` is a quoted string in the header too: no part of the token, no quote, no backslash."""
+        challenge = f'Bearer error="{error}", error_description="{message}"'
+        super().__init__(message, headers={"www-authenticate": challenge})
 
 
 class PermissionDenied(CallersFault):
     status = 403
     code = "permission_denied"
+
+
+class PriceUnknown(PermissionDenied):
+    code = "price_unknown"
 
 
 class NotFound(CallersFault):
@@ -142,6 +141,10 @@ class MethodNotAllowed(CallersFault):
 class Conflict(CallersFault):
     status = 409
     code = "conflict"
+
+
+class LimitBelowUse(Conflict):
+    code = "limit_below_use"
 
 
 class ConversationLocked(Conflict):
@@ -220,8 +223,7 @@ class RangeNotSatisfiable(CallersFault):
 
     def __init__(self, size: int) -> None:
         """`size` is how many bytes there are."""
-        message = f"There are no such bytes: it has {size}."
-        super().__init__(message, headers={"content-range": f"bytes */{size}"})
+        super().__init__(f"There are no such bytes: it has {size}.", headers={"content-range": f"bytes */{size}"})
 
 
 class KeyReused(CallersFault):
@@ -263,10 +265,8 @@ class TooManyStreams(ApiError):
 
     def __init__(self, most: int) -> None:
         """`most` is how many the caller may have open at a time."""
-        super().__init__(
-            f"You may have {most} streams open at a time. Close one, or wait until one has ended.",
-            headers={"retry-after": str(STREAM_RETRY_SECONDS)},
-        )
+        message = f"You may have {most} streams open at a time. Close one, or wait until one has ended."
+        super().__init__(message, headers={"retry-after": str(RETRY_SECONDS)})
 
 
 class ToolServerFailed(ApiError):
@@ -333,7 +333,7 @@ class StateUnavailable(ApiError):
     status = 503
     code = "state_unavailable"
 
-    def __init__(self, message: str, *, retry_after: int = STATE_RETRY_SECONDS) -> None:
+    def __init__(self, message: str, *, retry_after: int = RETRY_SECONDS) -> None:
         super().__init__(message, headers={"retry-after": str(retry_after)})
 
 

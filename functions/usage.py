@@ -1,4 +1,4 @@
-"""What the stack keeps account of: the audit trail."""
+"""What the stack keeps account of: usage, and the audit trail."""
 
 from core.runtime.function import function
 

@@ -57,6 +57,7 @@ CHOSEN: Final = (  # what the function and its run config choose, once and for a
     "web/stream_limit.py",
     "services/jobs/*.py",
     "services/**/erasing.py",
+    "services/**/extracts.py",
     "services/erasure.py",
     "runtime/*worker.py",
     "web/uploads.py",

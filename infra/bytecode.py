@@ -3,6 +3,7 @@
 A process of its own makes the same bytes every time. Nothing is checked against a source at run time. All lose their
 asserts, and all but the contracts their docstrings: the OpenAPI document shows those of the wire types. A class of ours that
 is decorated keeps a dot: for a data class without any, Python would spell out its signature at every start.
+What is ours loses annotations that nobody reads, and has the methods of its data classes (see `lean` and `data_classes`).
 A traceback has files and line numbers, and the lines themselves are in the repository.
 """
 
@@ -26,24 +27,26 @@ def compile_folder(folder: Path) -> None:
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for source in sorted(folder.rglob("*.py")):
         name = source.relative_to(folder)
-        if name.parts[0] in OURS and name.parts[:2] not in CONTRACTS:
-            _compile_without_docstrings(source, name.as_posix())
+        if name.parts[0] in OURS:
+            _compile_ours(source, name)
             continue
         py_compile.compile(
             str(source),
             str(source.with_suffix(".pyc")),
             name.as_posix(),  # what tracebacks show
             doraise=True,
-            optimize=WITHOUT_ASSERTS if name.parts[:2] in CONTRACTS else WITHOUT_DOCSTRINGS,
+            optimize=WITHOUT_DOCSTRINGS,
             invalidation_mode=unchecked,
         )
         source.unlink()
 
 
-def _compile_without_docstrings(source: Path, name: str) -> None:
-    content = source.read_bytes()
-    tree = ast.parse(content, name)
-    for node in ast.walk(tree):
+def _compile_ours(source: Path, path: Path) -> None:
+    from infra.lean import lean_module
+
+    content, name = source.read_bytes(), path.as_posix()
+    tree = lean_module(content, name)
+    for node in ast.walk(tree) if path.parts[:2] not in CONTRACTS else ():
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
     code = compile(tree, name, "exec", dont_inherit=True, optimize=WITHOUT_ASSERTS)
@@ -66,4 +69,5 @@ def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.Asyn
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     compile_folder(Path(sys.argv[1]))

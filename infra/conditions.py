@@ -82,7 +82,7 @@ def _asks_a_database(*, by_connection: bool) -> Callable[[Document], bool]:
 # Imported inside functions: they are loaded only where the run config has such keys.
 CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: part_of(document, "server", "auth"),
-    "core.quota": lambda document: part_of(document, "server", "quota") or part_of(document, "server", "idempotency"),
+    "core.quota": lambda document: any(part_of(document, "server", name) for name in ("quota", "idempotency", "usage")),
     "core.web.idempotency": lambda document: part_of(document, "server", "idempotency"),
     **dict.fromkeys(STREAM_LIMIT, limits_streams),
     **dict.fromkeys(EXTERNAL, lambda document: document.get("external_providers_dir") or _names_a_module(document)),

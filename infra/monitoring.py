@@ -180,6 +180,8 @@ GRAPHS: Final = (
     Graph("Waiting for providers, ms: p95, by model", (("UpstreamMilliseconds", "p95"),), (*FINE,)),
     Graph("First byte of streams, ms: p95, by model", (("FirstByteMilliseconds", "p95"),), (*FINE,)),
     Graph("Tokens, by model", (("PromptTokens", "Sum"), ("CompletionTokens", "Sum")), (*FINE,)),
+    Graph("Spend, USD, by model", (("Spend", "Sum"),), (*FINE,)),
+    Graph("Budgets: warnings and refusals", (("BudgetWarnings", "Sum"), ("BudgetRefusals", "Sum"))),
     Graph("Cold starts", (("ColdStart", "Sum"),)),
 )
 OF_LAMBDA: Final = (

@@ -191,7 +191,8 @@ def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
         *([CONFIGURATIONS] if "configurations" in document else []),
         *(STATE[name] for name in state),
     ]
-    stores = [(kind.adapters, part_of(document, *kind.path)) for kind in kinds]
+    places = [(kind.adapters, path) for kind in kinds for path in (kind.path, kind.fallback) if path]
+    stores = [(adapters, part_of(document, *path)) for adapters, path in places]
     modules = {
         module for table, store in stores if isinstance(store, Mapping) for module in _choose(table, store.get("type"))
     }
@@ -224,8 +225,8 @@ def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose manifests are read: those that the function makes, and those whose resources the run config has."""
     sections = part_of(loaded.document, "resources") or {}
     makes_all = function == WORKER or manifest(function).overview
-    served = {function, *(part_of(loaded.document, "apis") or () if makes_all else ())}
-    apis = served | _provider_apis(function, loaded, specs) | {SECTIONS[name].api for name in sections}
+    roots = {function, *(part_of(loaded.document, "apis") or () if makes_all else ())}
+    apis = roots | _provider_apis(function, loaded, specs) | {SECTIONS[name].api for name in sections}
     return apis & set(names())
 
 

@@ -6,16 +6,18 @@ regular expression depends on it.
 
 import builtins
 from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 import marshal
 from pathlib import Path
 import sys
 from types import CodeType
-from typing import Any, Final
+from typing import Any, Final, override
 
 sre: Final[Any] = import_module("_sre")
 compiler: Final[Any] = import_module("re._compiler")
 
 ATTRS: Final = "<attrs generated "
+OURS: Final = frozenset({"core", "functions"})
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 type Patterns = dict[tuple[str | bytes, int], tuple[Any, ...]]
@@ -79,8 +81,24 @@ class CompilationRecorder:
         builtins.__dict__.update(compile=compile_script, hash=hash_)
 
 
+class LeanLoader(SourceFileLoader):
+    """Loads a module of ours as the package has it: so no method is recorded that is in its byte code."""
+
+    @override
+    def get_code(self, fullname: str) -> CodeType | None:
+        if fullname.partition(".")[0] not in OURS:
+            return super().get_code(fullname)
+        from infra.lean import lean_module
+
+        path = self.get_filename(fullname)
+        return compile(lean_module(self.get_data(path), path), path, "exec", dont_inherit=True)
+
+
 def main(file: Path, modules: list[str]) -> None:
     sys.path.insert(0, str(ROOT))
+    find = FileFinder.path_hook((ExtensionFileLoader, EXTENSION_SUFFIXES), (LeanLoader, SOURCE_SUFFIXES))
+    sys.path_hooks.insert(0, find)
+    sys.path_importer_cache.clear()
     recorder = CompilationRecorder()
     recorder.install()
     for module in modules:

@@ -41,6 +41,8 @@ OF_HTTP: Final = (
     table.MANAGE_KEYS,
     table.NOTE_CHANGES,
     table.READ_AUDIT,
+    table.READ_KEYS,
+    table.READ_USAGE,
     table.LIST_EVALUATION_JOBS,
 )
 """What only those need whom callers call: the worker acts for them, and has no tokens and no requests of theirs."""
@@ -114,8 +116,8 @@ def _rights(api: Api) -> tuple[Right, ...]:
     stores = [right for store in (*api.stores, *api.optional_stores) for right in table.OF_STORES[store]]
     if api.collections:
         stores = [table.documents_of(api.name, api.collections) if r is table.DOCUMENTS else r for r in stores]
-    named = [RIGHTS[sid] for sid in api.deployment.rights]
-    rights = dict.fromkeys([table.NOTE_KEY_USE, *named, *read_by(api), *table.register(api.kinds), *stores])
+    own = [RIGHTS[sid] for sid in api.deployment.rights]
+    rights = dict.fromkeys([table.NOTE_KEY_USE, *own, *read_by(api), *table.register(api.kinds), *stores])
     return tuple(right for right in rights if right is not table.NOTE_KEY_USE or table.NOTE_CHANGES not in rights)
 
 

@@ -1,6 +1,6 @@
 """API keys as a resource: who has one, what it is for, and when it ends."""
 
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
@@ -11,6 +11,7 @@ from core.frame.types import Query, Wire
 MOST_NAME: Final = 100  # characters
 MOST_NAMES: Final = 100  # roles, teams or patterns of models of one key
 MOST_PATTERN: Final = 256  # characters
+MOST_LIMITS: Final = 12  # three things that are limited, in each of four windows
 DAY: Final = 24 * 3600
 LONGEST_OVERLAP: Final = 30 * DAY
 LAST_SECOND: Final = 253_402_300_799  # of the year 9999
@@ -42,8 +43,28 @@ Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=MOST_NAMES), 
 type Expiry = Annotated[int, Field(ge=0, le=LAST_SECOND)]
 
 
+class KeyLimit(Wire):
+    """How much a key may use in a window (of UTC): calls, tokens, money, as a number or its decimals as text.
+
+    At the share `soft` of any of them answers warn; a limit that is not `hard` does no more.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    window: Literal["minute", "hour", "day", "month"]
+    requests: int | None = None
+    tokens: int | None = None
+    money: float | str | None = None
+    currency: str = "USD"
+    soft: float = 0.8
+    hard: bool = True
+
+
+Limits = Annotated[list[KeyLimit], Field(max_length=MOST_LIMITS)]
+
+
 class NewKey(Wire):
-    """`models` are patterns, as `small` or `vllm/*`, None for all; `expires` is in Unix seconds, None for never.
+    """`models` are patterns, as `small` or `vllm/*`, None for all; `limits` bind beside the quota's; `expires` is in Unix seconds, None for never.
 
     `force` takes roles and teams that no rule and no quota of the run config names.
     """
@@ -54,12 +75,16 @@ class NewKey(Wire):
     roles: Words = Field(default_factory=list[str])
     teams: Words = Field(default_factory=list[str])
     models: Patterns | None = None
+    limits: Limits = Field(default_factory=list[KeyLimit])
     expires: Expiry | None = None
     force: bool = False
 
 
 class ChangedKey(Wire):
-    """What is left out stays as it is; null for `models` is all of them, and for `expires` never."""
+    """What is left out stays as it is; null for `models` is all of them, and for `expires` never; `limits` are all that it has from then on.
+
+    `force` also sets limits below what the key has used by now.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,6 +92,7 @@ class ChangedKey(Wire):
     roles: Words | None = None
     teams: Words | None = None
     models: Patterns | None = None
+    limits: Limits | None = None
     expires: Expiry | None = None
     force: bool = False
 
@@ -99,8 +125,8 @@ class Keys(Protocol):
         """Make a key.
 
         Raises:
-            InvalidRequest: nothing names a role or a team, or it has expired before it is made.
-            PermissionDenied: no rule lets the caller make keys, or give this role, this team or these models.
+            InvalidRequest: nothing names a role or a team, it has expired before it is made, or a limit is none that could hold.
+            PermissionDenied: no rule lets the caller make keys, or give this role, this team, these models or so much use.
         """
         ...
 
@@ -109,7 +135,15 @@ class Keys(Protocol):
     async def get(self, key_id: str) -> Key: ...
 
     async def update(self, request: ChangedKey, key_id: str) -> Key:
-        """Change what a key is for; raises as `create`, and Conflict for one that is revoked."""
+        """Change what a key is for.
+
+        Raises:
+            Conflict: it is revoked.
+            LimitBelowUse: it has used more than a new limit by now, and there is no `force`.
+            QuotaUnavailable: what it has used cannot be read.
+
+        And as `create`.
+        """
         ...
 
     async def rotate(self, request: RotatedKey, key_id: str) -> KeyWithSecret:

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from core.frame.callers import UsageRow
 from core.platform.json_values import to_object
 
+if TYPE_CHECKING:
+    from core.frame.types import Wire
+
 CURRENCY: Final = "USD"
-RATES: Final = ("input", "cached_input", "cache_write", "output", "per_request")
+RATES: Final = ("input", "cached_input", "cache_write", "cache_write_1h", "output", "per_request")
 TOKENS: Final = 1_000_000  # that a rate is for
 PICOS: Final = 1_000_000_000_000  # in one USD
 DECIMALS: Final = 6  # of a rate: so that a token costs whole pico-USD
@@ -21,24 +24,40 @@ FOREIGN: Final = f"must be {CURRENCY}: this stack counts in no other currency"
 class Price:
     """In pico-USD: of a token by what it is, and of a request. None is a rate that nobody said.
 
-    Cached tokens, and those written to a cache, cost what others of the prompt do where nothing else is said. Beside a
-    `per_request` alone tokens are free. 0 is free too, and known.
+    Cached tokens, and those written to a cache, cost what others of the prompt do where nothing else is said, and those
+    written for an hour what those written for less do. Beside a `per_request` alone tokens are free. 0 is free too, and known.
     """
 
     input: int | None = None
     cached_input: int | None = None
     cache_write: int | None = None
+    cache_write_1h: int | None = None
     output: int | None = None
     per_request: int | None = None
 
-    def picos(self, row: UsageRow, requests: int) -> int | None:
-        """What an answer cost, of so many `requests` as its provider bills them; None where a rate that it needs is not known."""
-        parts = (
+    def picos(self, row: UsageRow, requests: int, for_an_hour: int = 0) -> int | None:
+        """What an answer cost, of so many `requests` as its provider bills them; None where a rate that it needs is not known.
+
+        Of the tokens written to a cache so many are there `for_an_hour`.
+        """
+        write = _first(self.cache_write, self.input)
+        return self._sum(
+            requests,
             (row.prompt_tokens - row.cached_tokens - row.cache_write_tokens, self.input),
-            (row.cached_tokens, self.input if self.cached_input is None else self.cached_input),
-            (row.cache_write_tokens, self.input if self.cache_write is None else self.cache_write),
+            (row.cached_tokens, _first(self.cached_input, self.input)),
+            (row.cache_write_tokens - for_an_hour, write),
+            (for_an_hour, _first(self.cache_write_1h, write)),
             (row.completion_tokens, self.output),
         )
+
+    def most_picos(self, prompt: int, completion: int, requests: int) -> int | None:
+        """What an answer of so many tokens costs at most, whatever of its prompt is cached; None where nobody knows."""
+        rates = [self.input, self.cached_input, self.cache_write, self.cache_write_1h]
+        dearest = max((rate for rate in rates if rate is not None), default=None)
+        is_known = self.input is not None or self.per_request is not None
+        return self._sum(requests, (prompt, dearest if is_known else None), (completion, self.output))
+
+    def _sum(self, requests: int, *parts: tuple[int, int | None]) -> int | None:
         total = requests * (self.per_request or 0)
         for tokens, rate in parts:
             if rate is not None:
@@ -46,6 +65,22 @@ class Price:
             elif tokens and self.per_request is None:
                 return None
         return total
+
+
+class MoneyBounds(Protocol):
+    """The surface `money` of the service of inference: what calls may cost before they run."""
+
+    async def most_nanos(self, model: str, body: "Wire", tokens: int, requests: int = 1) -> int:
+        """In nano-USD: of a call that asks `model`, as the caller names it, with this body, of so many prompts, and makes `tokens` at most.
+
+        It is what the dearest of the model's places asks for it. Other models that the call causes, as guards and judges, are not
+        in it, nor what a model is told beside the body. A call that names no model (""), or one that is not there for the caller,
+        is 1: it is answered as if money were not limited.
+
+        Raises:
+            PriceUnknown: nobody knows what one of the places asks, unless the run config allows that.
+        """
+        ...
 
 
 def parse_price(value: object) -> Price:
@@ -72,6 +107,10 @@ def to_picos(rate: object, name: str) -> int:
         raise ValueError(f"price.{name} {NO_AMOUNT.format(' per million tokens' if is_token else ' for a request')}")
     whole, decimals = match.groups(default="")
     return int(whole + decimals.ljust(DECIMALS, "0")) * (PICOS // TOKENS // 10**DECIMALS if is_token else TOKENS)
+
+
+def _first(own: int | None, common: int | None) -> int | None:
+    return common if own is None else own
 
 
 def _text_of(rate: object) -> str:

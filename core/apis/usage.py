@@ -93,7 +93,7 @@ class Meter:
         row, price = _row(call, self._request.model, self.provider, said, prompt, since), None
         if self.price is not None:
             price = self.price()
-        picos = None if price is None else price.picos(row, self._searches())
+        picos = None if price is None else price.picos(row, self._searches(), said.for_an_hour)
         call.note_use(row.add_cost(0, 1) if picos is None else row, picos)
 
     def _searches(self) -> int:
@@ -144,7 +144,7 @@ def _row(call: Call, model: str, provider: str, said: "Split", prompt: int = 0, 
         answers=1,
         prompt_tokens=said.prompt + prompt,
         cached_tokens=said.cached,
-        cache_write_tokens=said.written,
+        cache_write_tokens=said.writes,
         completion_tokens=said.completion + since,
         reasoning_tokens=said.reasoning,
         estimated_tokens=prompt + since,
@@ -152,13 +152,14 @@ def _row(call: Call, model: str, provider: str, said: "Split", prompt: int = 0, 
 
 
 class Split(NamedTuple):
-    """A report's tokens: prompt and completion are all of them, the others are parts of these."""
+    """A report's tokens: prompt and completion are all of them, the others are parts of these; `for_an_hour` is of `writes`."""
 
     prompt: int
     cached: int
-    written: int
+    writes: int
     completion: int
     reasoning: int
+    for_an_hour: int = 0
 
 
 def split_usage(usage: Mapping[str, object], total: int, makes_text: bool) -> Split:  # noqa: FBT001 - for each answer
@@ -173,11 +174,12 @@ def split_usage(usage: Mapping[str, object], total: int, makes_text: bool) -> Sp
     prompt = prompt or 0
     if usage.keys() <= COUNTS:  # as servers of one's own mostly say it
         return Split(prompt, 0, 0, total - prompt, 0)
-    details, made = to_object(usage.get("prompt_tokens_details")), to_object(usage.get("completion_tokens_details"))
+    details, output = to_object(usage.get("prompt_tokens_details")), to_object(usage.get("completion_tokens_details"))
     cached = min(prompt, _first(details.get("cached_tokens"), *map(usage.get, CACHED)))
-    written = min(prompt - cached, _first(details.get("cache_write_tokens"), *map(usage.get, WRITTEN)))
-    reasoning = _first(made.get("reasoning_tokens"), usage.get("reasoning_tokens"))
-    return Split(prompt, cached, written, total - prompt, min(total - prompt, reasoning))
+    writes = min(prompt - cached, _first(details.get("cache_write_tokens"), *map(usage.get, WRITTEN)))
+    reasoning = _first(output.get("reasoning_tokens"), usage.get("reasoning_tokens"))
+    hour = min(writes, _first(to_object(usage.get("cache_creation")).get("ephemeral_1h_input_tokens")))  # Anthropic's
+    return Split(prompt, cached, writes, total - prompt, min(total - prompt, reasoning), hour)
 
 
 def _first(*values: object) -> int:

@@ -1,5 +1,6 @@
 """`llambda config validate` and `llambda config show`."""
 
+from datetime import UTC, datetime
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -52,9 +53,10 @@ def validate(config: str, env: Pairs, target: "DeployTarget", *, as_json: bool) 
         hint = {"hint": invalid.hint} if invalid.hint else {}
         print_json({"config": invalid.source, "valid": False, "problems": problems, **hint})
         raise click.exceptions.Exit(2) from None
+    from core.resolution.price_dates import price_warnings
     from core.resolution.protection import protection_warnings
 
-    warnings = protection_warnings(checked.server.auth)
+    warnings = protection_warnings(checked.server.auth) + price_warnings(checked, datetime.now(UTC).date())
     providers = sum(len(entries) for entries in checked.providers.values())
     resources = sum(len(entries) for entries in checked.resources.values())
     if as_json:

@@ -29,6 +29,7 @@ from core.client.keys import Keys
 from core.client.responses import Conversations, Prompts, Responses
 from core.client.shapes import check_shape, path_of
 from core.client.tools import Tools
+from core.client.usage import Usage
 from core.client.vector_stores import VectorStores
 from core.client.webhooks import Webhooks
 from core.platform.json_values import to_object
@@ -72,6 +73,7 @@ class Client:
         self.agents = Agents(self._transport)
         self.sessions = Sessions(self._transport)
         self.audit = Audit(self._transport)
+        self.usage = Usage(self._transport)
 
     @override
     def __repr__(self) -> str:

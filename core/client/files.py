@@ -83,26 +83,26 @@ class Files:
         return _file(self._transport.send_form("/v1/files", fields, FormFile("file", about["filename"], content)))
 
     def _send_elsewhere(self, file: BinaryIO, announced: Any, progress: Progress) -> "FileObject":  # noqa: ANN401 - JSON
-        shown = _file(announced)
+        record = _file(announced)
         target: Any = announced.get("upload")
-        with _undoing(self.delete, shown["id"]):
+        with _undoing(self.delete, record["id"]):
             self._transport.send_elsewhere(
-                target["method"], target["url"], target["headers"], _chunks(file, progress), shown["bytes"]
+                target["method"], target["url"], target["headers"], _chunks(file, progress), record["bytes"]
             )
-        return self.get(shown["id"])
+        return self.get(record["id"])
 
     def _send_parts(self, file: BinaryIO, about: dict[str, Any], progress: Progress) -> "FileObject":
         from core.apis.answers.files import UploadObject, UploadPart
 
         begin = about | {"mime_type": "application/octet-stream"}
         upload = check_shape(self._transport.send("POST", "/v1/uploads", begin), UploadObject)
-        path, parts, sent = path_of("uploads", upload["id"]), list[str](), 0
+        path, parts, total = path_of("uploads", upload["id"]), list[str](), 0
         with _undoing(self._transport.send, "POST", f"{path}/cancel"):
             while content := file.read(PART):
                 form = FormFile("data", "upload", content)
                 part = check_shape(self._transport.send_form(f"{path}/parts", {}, form), UploadPart)
                 parts.append(part["id"])
-                progress(sent := sent + len(content))
+                progress(total := total + len(content))
             done = self._transport.send("POST", f"{path}/complete", {"part_ids": parts}, timeout=COMPLETE_SECONDS)
         return _file(check_shape(done, UploadObject)["file"])
 
@@ -128,7 +128,7 @@ def _file(answer: object) -> "FileObject":
 
 
 def _chunks(file: BinaryIO, progress: Progress) -> Iterator[bytes]:
-    sent = 0
+    total = 0
     while content := file.read(CHUNK):
         yield content
-        progress(sent := sent + len(content))
+        progress(total := total + len(content))

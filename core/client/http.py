@@ -158,7 +158,7 @@ class Transport:
         return answer
 
     def _request(self, method: str, path: str, body: object, query: Mapping[str, object]) -> Request:
-        encoded = urlencode({name: value for name, value in query.items() if value is not None})
+        encoded = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
         request = Request(f"{self.url}{path}{'?' if encoded else ''}{encoded}", data, method=method)  # noqa: S310 - _root has seen it
         request.add_header("User-Agent", f"llambda/{VERSION}")

@@ -20,7 +20,7 @@ class Keys:
         self._transport = transport
 
     def create(self, name: str, **more: Any) -> "KeyWithSecret":  # noqa: ANN401 - as the body has them
-        """With `roles`, `teams`, `models`, `expires` and `force`, as far as they are given."""
+        """With `roles`, `teams`, `models`, `limits`, `expires` and `force`, as far as they are given."""
         return self._secret(PATH, {"name": name, **more})
 
     def list(self, *, revoked: bool = False) -> "Sequence[Key]":
@@ -41,7 +41,10 @@ class Keys:
         return self._key("GET", key_id)
 
     def update(self, key_id: str, **changes: Any) -> "Key":  # noqa: ANN401 - as the body has them
-        """Of `name`, `roles`, `teams`, `models` and `expires` those that are given; None lifts one of the last two."""
+        """Of `name`, `roles`, `teams`, `models`, `limits` and `expires` those that are given; None lifts `models` and `expires`.
+
+        `force` also takes limits below what the key has used.
+        """
         return self._key("POST", key_id, changes)
 
     def rotate(self, key_id: str, *, overlap: int | None = None, force: bool = False) -> "KeyWithSecret":

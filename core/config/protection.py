@@ -1,4 +1,4 @@
-"""One spelling for `server.auth`, `server.quota` and `server.idempotency`.
+"""One spelling for `server.auth`, `server.quota`, `server.idempotency` and `server.usage`.
 
 | written                                             | becomes                                |
 |-----------------------------------------------------|----------------------------------------|
@@ -20,7 +20,7 @@ from core.config.sections import REFUSED
 from core.config.storage import backed_store
 
 AUTH: Final = "server.auth"
-WITH_STORE: Final = ("quota", "idempotency")
+WITH_STORE: Final = ("quota", "idempotency", "usage")
 SPELLINGS: Final = ("endpoint", "provider_type", "provider_config", "providers")
 HINT: Final = "names no auth provider: give `provider_type` and `config`, or a list of `providers`"
 

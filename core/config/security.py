@@ -4,12 +4,15 @@ Source: AuthenticationConfig, AccessRule and QuotaConfig of Llama Stack 0.2.12; 
 in quotas tokens, roles, shards, shadow and periods other than the day, and idempotency are llambda's own.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from core.config.policy import AccessRule
 from core.config.records import Database, Record, Text, Whole
+
+RETENTION_DAYS: Final = 400
+"""That usage is kept for, unless `server.usage` says otherwise."""
 
 type Period = Literal["minute", "hour", "day", "month"]
 type Count = Annotated[Whole, Field(ge=0, le=1_000_000_000_000)]
@@ -52,7 +55,7 @@ class QuotaConfig(Record):
 
     `default_max_tokens` is reserved for a call that sets no bound itself, or the client's whole limit where that is
     less. `max_streams` are those that a client has open at a time. `max_files`, `max_bytes`, `max_vector_stores`, `max_prompts`, `max_responses`, `max_conversations`, `max_agents`, `max_datasets` and `max_dataset_bytes` are what a
-    client may keep, whatever the period, and `max_batches` those that it has under way. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
+    client may keep, whatever the period, and `max_batches` those that it has under way. `limits` are for `core.config.limits` to validate. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
     """
 
     kvstore: Database
@@ -72,6 +75,7 @@ class QuotaConfig(Record):
     max_batches: Count | None = None
     max_datasets: Count | None = None
     max_dataset_bytes: Count | None = None
+    limits: tuple[dict[str, Any], ...] = ()
     default_max_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1024
     period: Period = "day"
     roles: dict[Text, RoleLimits] = {}

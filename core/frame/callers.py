@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 import logging
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from core.frame.observed import Observed, Stopwatch, nanos_of
@@ -24,11 +24,23 @@ type RowKey = tuple[str, str, str, str]
 log = logging.getLogger(__name__)
 
 
+class Allowance(NamedTuple):  # a dataclass takes five times as long to be made, at each cold start
+    """What may be used in a window: calls, tokens, nano-USD, None for no bound. From the share `soft` on it warns, and `hard` refuses more."""
+
+    window: Literal["minute", "hour", "day", "month"]
+    requests: int | None = None
+    tokens: int | None = None
+    nanos: int | None = None
+    soft: float = 0.8
+    hard: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a key is for, whatever more the access policy lets its bearer do. `models` are patterns, as rules have them (`small`, `vllm/*`)."""
+    """What a key is for, whatever more the access policy lets its bearer do. `models` are patterns (`small`, `vllm/*`), None for all; `limits` bind beside the quota's."""
 
-    models: tuple[str, ...]
+    models: tuple[str, ...] | None
+    limits: tuple[Allowance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +106,6 @@ class KeepLimits:
     batches: int | None = None
     datasets: int | None = None
     dataset_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What a call used. `tokens` are those of its own models, None where that is not known; `further` those of others.
-
-    What is not known is charged by the reservation, which was made for the call's own models alone, or by `least`, what
-    is known of them, where that is more.
-    """
-
-    tokens: int | None
-    further: int = 0
-    least: int = 0
 
 
 @dataclass(slots=True)  # a frozen one takes several times as long to be made, and each chat makes three
@@ -175,14 +174,31 @@ class UsageRow:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a call used. `tokens` are those of its own models, None where that is not known; `further` those of others.
+
+    What is not known is charged by the reservation, which was made for the call's own models alone, or by `least`, what
+    is known of them, where that is more. `rows` are what is counted as usage: what was reported, else what came; `target` is
+    the key of that of the model which was asked for, None where that did not answer.
+    """
+
+    tokens: int | None
+    further: int = 0
+    least: int = 0
+    rows: tuple[UsageRow, ...] = ()
+    target: RowKey | None = None
+
+
 @dataclass(slots=True, eq=False)
 class TokenLedger:
     """What was used, as providers report it or as it came, for a call and all that it caused.
 
     `own` is by what was asked for, and None while nothing is known; `further` by the rest. `silent` is an answer that did
     not say what it used, or was left before it could; `unsaid` is what such answers used at least, whoever asked.
-    `rows` are all of it, by model, provider, API and operation, and `picos` what each cost, in pico-USD.
-    `most` is what the client's quota had for the call as it began, None for no limit, and `resets_in` are the seconds until it has more.
+    `rows` are all of it, by model, provider, API and operation, and `picos` what each cost, in pico-USD; `target` is the first
+    of what was asked for. `most` is what the client's quota had for the call as it began, None for no limit, `most_nanos` what it
+    had of money, in nano-USD, and `resets_in` are the seconds until it has more.
     """
 
     own: int | None = None
@@ -191,7 +207,9 @@ class TokenLedger:
     silent: bool = False
     closed: bool = False
     most: int | None = None
+    most_nanos: int | None = None
     resets_in: int = 0
+    target: RowKey | None = None
     rows: dict[RowKey, UsageRow] = field(default_factory=dict[RowKey, UsageRow])
     picos: dict[RowKey, int] = field(default_factory=dict[RowKey, int])
 
@@ -254,14 +272,18 @@ class Call:
         ledger, key = self.ledger, use.key
         row = ledger.rows.get(key)
         ledger.rows[key] = use if row is None else row + use
+        if ledger.target is None and not self.caused:
+            ledger.target = key
         if picos is not None:
             ledger.picos[key] = ledger.picos.get(key, 0) + picos
         self.observed.add_cost(picos)
 
     @property
     def is_spent(self) -> bool:
-        """Whether the client's tokens are used up by now: for who asks a model again and again in one call."""
+        """Whether the client's tokens or its money are used up by now: for who asks a model again and again in one call."""
         ledger = self.ledger
+        if ledger.most_nanos is not None and nanos_of(sum(ledger.picos.values())) >= ledger.most_nanos:
+            return True
         return ledger.most is not None and (self.tokens or 0) + ledger.unsaid >= ledger.most
 
     def cause(self, *, internal: bool = False) -> "Call":
@@ -271,9 +293,8 @@ class Call:
         """
         data: Mapping[str, Any] = {} if internal else self.provider_data
         token = "" if internal else self.token
-        return replace(
-            self, provider_data=data, observed=replace(self.observed), caused=True, internal=internal, token=token
-        )
+        line = replace(self.observed)
+        return replace(self, provider_data=data, observed=line, caused=True, internal=internal, token=token)
 
     def end(self, *, failed: bool = False) -> Charge:
         """What to charge, of a call that nothing may be done for from now on.
@@ -288,14 +309,15 @@ class Call:
         """As `end`, of a call that goes on: what is used from now on is of its next part."""
         charge, ledger = self._charge(failed=failed), self.ledger
         ledger.own, ledger.further, ledger.unsaid, ledger.silent = None, 0, 0, False
+        ledger.rows, ledger.picos, ledger.target = {}, {}, None
         return charge
 
     def _charge(self, *, failed: bool) -> Charge:
         ledger = self.ledger
-        own = ledger.own or 0
+        own, rows = ledger.own or 0, tuple(ledger.list_rows())
         if ledger.silent or (ledger.own is None and not failed):
-            return Charge(None, ledger.further, own + ledger.unsaid)
-        return Charge(own, ledger.further)
+            return Charge(None, ledger.further, own + ledger.unsaid, rows, ledger.target)
+        return Charge(own, ledger.further, rows=rows, target=ledger.target)
 
 
 def principal_of(call: Call | None) -> Principal | None:
@@ -304,10 +326,7 @@ def principal_of(call: Call | None) -> Principal | None:
 
 
 CURRENT_CALL: Final[ContextVar[Call | None]] = ContextVar("llambda_current_call", default=None)
-"""The call under way; None outside of any, where the stack itself acts.
-
-Every layer is given its call; what crosses a provider, whose methods take none, finds it here (see `ActingFor`).
-"""
+"""The call under way, None outside of any, where the stack itself acts: for what crosses a provider, whose methods take none (see `ActingFor`)."""
 
 
 class ActingFor:

@@ -34,13 +34,14 @@ class Stopwatch:
 
 @dataclass(slots=True, eq=False)
 class Observed:
-    """It is logged, so it holds no content and no identity.
+    """It is logged, so it holds no content, and no identity but the `caller`'s id where the run config wants it in logs.
 
     `model` is the id that the caller used, noted once the model was found: metrics have it as a dimension, and names
     that callers invent would make new ones without end. `provider` is the one asked last, for its own `provider_model`.
     `upstream` runs while a provider is waited for, in a stream between its chunks too. `failure` is the status of the
     error that ended a stream, `error_code` that of any error, and `reason` what an upstream said with it, for the log
     alone. `replayed`: the answer was stored before, under the same Idempotency-Key. `costs` are those of answers, in pico-USD.
+    `budget_warnings` are the soft limits that are reached, `budget_refusals` is 1 where a limit of `server.quota.limits` or of a key refused.
     """
 
     api: str = ""
@@ -52,8 +53,11 @@ class Observed:
     error_code: str = ""
     reason: str = ""
     replayed: bool = False
+    caller: str = ""
     tokens: dict[str, int] = field(default_factory=dict[str, int])
     costs: list[int | None] = field(default_factory=list[int | None])
+    budget_warnings: int = 0
+    budget_refusals: int = 0
     upstream: Stopwatch = field(default_factory=Stopwatch)
 
     def note_failure(self, code: str, reason: str, provider: str) -> None:

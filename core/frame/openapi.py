@@ -223,6 +223,8 @@ def _content(row: RouteRow, schemas: _Schemas) -> JsonObject:
         return ANY_BYTES
     schema = {} if operation.response is None else schemas.of(load(operation.response), ANSWER)
     content = _json(schema)
+    if operation.text:
+        content[operation.text] = {"schema": TEXT}
     if operation.stream is not None:
         # What a client gets of each event is no schema of the whole text, and 3.1 has no other word for it.
         item = {} if operation.event is None else schemas.of(load(operation.event), ANSWER)

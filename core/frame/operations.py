@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from core.frame.dotted import load
@@ -64,10 +65,11 @@ class Operation:
     `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. None is counted
     unless it only looks: one whose quota is used up may still GET JSON. `tokens` is there for what makes tokens: it names
     the function from such a request to the bound that it sets itself, 0 where it sets none, and below 0 what is to be
-    reserved at least. `parts` names the one to how many requests it counts as, for what may hold several, or, with 0, only
+    reserved at least, and `model` names the field of its body that names the model. `parts` names the one to how many requests it counts as, for what may hold several, or, with 0, only
     looks. What is `idempotent` heeds an Idempotency-Key. JSON that is `tagged` has an ETag: who asks again and again, with an If-None-Match,
     is told by a 304 that nothing has changed. A 401 names `metadata`, a path, where callers have tokens of an
-    issuer: there it says which (RFC 9728).
+    issuer: there it says which (RFC 9728). `text` is a media type: a method that returns a str in the place of JSON has formed
+    such a text.
     """
 
     method: Method
@@ -90,9 +92,11 @@ class Operation:
     counted: bool | None = None
     tokens: str | None = None
     parts: str | None = None
+    model: str | None = None
     idempotent: bool = False
     tagged: bool = False
     metadata: str = ""
+    text: str = ""
 
     @property
     def success(self) -> int:
@@ -116,6 +120,10 @@ class Operation:
     def part_count(self) -> Callable[[Any], int] | None:
         """What counts a request's parts, imported at its first call; None where it has one."""
         return _late(self.parts)
+
+    def model_name(self) -> Callable[[Any], str] | None:
+        """What tells the model that a body asks for; None where none does."""
+        return None if self.model is None else attrgetter(self.model)
 
     def failure_event(self) -> "Callable[[Any, NamedEvent | None], NamedEvent] | None":
         """What makes an error the last event of a stream; None is the usual one."""

@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass, replace
 
+from core.quota.bindings import REQUESTS, Binding, Refusal, Wish, bind, refusals_of
 from core.quota.limits import Limits
-from core.stores.counters.port import AccountKey, Counter, Counts, Limit, Take, Window, counters_of
+from core.stores.counters.port import AccountKey, Counter, Counts, Limit, Take, Use, Window, counters_of
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The `limits` hold in the first of the `counters`, and are spread over `shards` accounts of the store."""
+    """The `limits` hold in the first of the `counters`, `bindings` in those of their windows; all are spread over `shards` accounts of the store."""
 
     client: str
     limits: Limits
     counters: tuple[Counter, ...]
     resets_in: int
     shards: int
+    bindings: tuple[Binding, ...] = ()
 
     @property
     def window(self) -> Window:
@@ -30,10 +32,26 @@ class Account:
         """Of the account with this number."""
         return AccountKey(self.client, None if self.shards == 1 else shard)
 
-    def take(self, amount: Counts, below: Limit | None = None, *, holds: bool = False) -> Take:
-        """What counts so much in every window, where the first is below that bound."""
-        first = self.counters[0] if below is None else replace(self.counters[0], below=below)
-        return Take((first, *self.counters[1:]), amount, holds)
+    def take(
+        self, amount: Counts, counters: tuple[Counter, ...] = (), *, holds: bool = False, use: Use | None = None
+    ) -> Take:
+        """What counts so much in every window, where these `counters` are below their bounds."""
+        return Take(counters or self.counters, amount, holds, use)
+
+    def bound(self, shard: int, wish: Wish) -> tuple[Counter, ...]:
+        """The counters of the account with this number, with the bounds of so much more."""
+        first = replace(self.counters[0], below=self.below(shard, wish[1], wish[0]))
+        counters = (first, *self.counters[1:])
+        return bind(counters, self.bindings, wish, shard, self.shards) if self.bindings else counters
+
+    def refusals(self, shard: int, counts: tuple[Counts, ...], wish: Wish) -> list[Refusal]:
+        """Of the `bindings`, which had no room in that account."""
+        return refusals_of(self.counters, counts, self.bindings, wish, shard, self.shards)
+
+    def most_requests(self, shard: int) -> int:
+        """Which that account has room for where it is empty."""
+        shares = (b.share(shard, self.shards) for b in self.bindings if b.unit == REQUESTS and b.hard)
+        return min([self.share(shard).requests, *shares])
 
     def share(self, shard: int) -> Limits:
         """What the counter with this number admits."""

@@ -1,4 +1,4 @@
-"""What a process remembers of the counters in the current window."""
+"""What a process remembers of the counters in their current windows."""
 
 from typing import Final
 
@@ -6,20 +6,19 @@ MOST: Final = 10_000  # counters
 
 
 class Memory:
-    """The most requests that were seen in a counter; they never fall while the window lasts."""
+    """The most that was seen in a counter, of what never falls while its window lasts."""
 
     def __init__(self, most: int = MOST) -> None:
-        """Beyond `most` counters all is forgotten, which costs no more than asking the store again."""
+        """Beyond `most` counters, of windows that are over too, all is forgotten, which costs no more than asking the store again."""
         self._most = most
-        self._window = ""
-        self._seen: dict[str, int] = {}
+        self._seen: dict[tuple[str, str], int] = {}
 
     def seen(self, window: str, key: str) -> int:
         """0 for a counter that is not remembered."""
-        return self._seen.get(key, 0) if window == self._window else 0
+        return self._seen.get((window, key), 0)
 
-    def remember(self, window: str, key: str, requests: int) -> None:
-        if window != self._window or (len(self._seen) >= self._most and key not in self._seen):
-            self._window = window
+    def remember(self, window: str, key: str, number: int) -> None:
+        place = (window, key)
+        if len(self._seen) >= self._most and place not in self._seen:
             self._seen.clear()
-        self._seen[key] = max(requests, self._seen.get(key, 0))
+        self._seen[place] = max(number, self._seen.get(place, 0))

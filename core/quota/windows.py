@@ -14,16 +14,16 @@ ALWAYS: Final[tuple[Period, ...]] = ("day", "month")
 """What is counted though nothing limits it, so that a limit which is set later knows what was used."""
 
 
-def counters(period: Period, now: float) -> tuple[Counter, ...]:
-    """Those of the period, which come first, and those that are always counted."""
-    return _counters(period, math.floor(now / LENGTHS["minute"]))
+def counters(period: Period, now: float, further: tuple[Period, ...] = ()) -> tuple[Counter, ...]:
+    """Those of the period, which come first, those that are always counted, and `further` ones."""
+    return _counters(period, math.floor(now / LENGTHS["minute"]), further)
 
 
-@lru_cache(maxsize=4)
-def _counters(period: Period, minute: int) -> tuple[Counter, ...]:
+@lru_cache(maxsize=16)
+def _counters(period: Period, minute: int, further: tuple[Period, ...]) -> tuple[Counter, ...]:
     """No window ends within a minute."""
     now = minute * LENGTHS["minute"]
-    return tuple(Counter(name, window(name, now)) for name in dict.fromkeys((period, *ALWAYS)))
+    return tuple(Counter(name, window(name, now)) for name in dict.fromkeys((period, *ALWAYS, *further)))
 
 
 def window(period: Period, now: float) -> Window:

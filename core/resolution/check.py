@@ -22,7 +22,7 @@ from core.platform.suggestions import did_you_mean
 from core.providers.http.remote import RemoteConfig
 from core.resolution.callers_parts import callers_reach, problems_of, reach_of
 from core.resolution.order import DependencyCycle, dependency_order
-from core.resolution.protection import protection_problems
+from core.resolution.protection import limit_problems, protection_problems
 from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
 from core.stores.connect import STATE, unset
 
@@ -50,7 +50,9 @@ def check(loaded: Loaded, target: "DeployTarget | None" = None) -> list[Problem]
     problems += _api_problems(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, api, specs)
-    problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded)
+    problems += (
+        _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded) + limit_problems(loaded)
+    )
     problems += _state_problems(loaded) + usage_problems(loaded)
     reported_paths = {problem.path for problem in loaded.problems}
     return [problem for problem in problems if problem.path not in reported_paths]
@@ -284,19 +286,24 @@ def _state_problems(loaded: Loaded) -> list[Problem]:
 
 
 def usage_problems(loaded: Loaded) -> list[Problem]:
-    """What is wrong with the prices, and the providers that they name."""
-    usage = to_mapping(to_mapping(loaded.document.get("server")).get("usage"))
+    """What is wrong with the place of usage, with the prices, and with the providers that they name."""
+    server = to_mapping(loaded.document.get("server"))
+    usage = to_mapping(server.get("usage"))
     if not usage:
         return []
-    from core.config.usage import UsageConfig
+    from core.config.usage import UsageConfig, store_problem
 
     checked, problems = loaded.check(UsageConfig, usage, "server.usage")
-    known = {entry.provider_id for api, _, entry in loaded.provider_entries() if api == "inference"}
+    problem = None if checked is None else store_problem(checked, has_quota=bool(server.get("quota")))
+    problems += [] if problem is None else [Problem(loaded.places.source_path(problem[0]), problem[1])]
+    inference = {entry.provider_id for api, _, entry in loaded.provider_entries() if api == "inference"}
     for place, row in enumerate(() if checked is None else checked.prices):
-        if row.provider_id is not None and row.provider_id not in known:
+        if row.provider_id is not None and row.provider_id not in inference:
             path = loaded.places.source_path(f"server.usage.prices[{place}].provider_id")
             problems.append(
-                Problem(path, f"`{row.provider_id}` is no provider of inference{did_you_mean(row.provider_id, known)}")
+                Problem(
+                    path, f"`{row.provider_id}` is no provider of inference{did_you_mean(row.provider_id, inference)}"
+                )
             )
     return problems
 

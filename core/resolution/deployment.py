@@ -106,10 +106,11 @@ def unshared_stores(loaded: Loaded) -> Iterator[Problem]:
     for kind in KINDS:
         if kind.name not in IN_DEPLOYMENT or (kind.name in STATE and kind.name not in used):
             continue
-        place = f"storage.stores.{kind.name}" if kind.name in STATE else ".".join(kind.path)
-        message = NOT_SHARED.get(str(take(loaded.document, f"{'.'.join(kind.path)}.type")[0]))
-        if message is not None:
-            yield Problem(place, message.format(IN_DEPLOYMENT[kind.name]))
+        for path in filter(None, (kind.path, kind.fallback)):
+            place = f"storage.stores.{kind.name}" if kind.name in STATE else ".".join(path)
+            message = NOT_SHARED.get(str(take(loaded.document, f"{'.'.join(path)}.type")[0]))
+            if message is not None:
+                yield Problem(place, message.format(IN_DEPLOYMENT[kind.name]))
     for name, api in COLLECTIONS_OF.items():
         message = NOT_SHARED.get(str(take(loaded.document, f"state.collections.{name}.type")[0]))
         if message is not None and api in served:

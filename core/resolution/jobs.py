@@ -26,19 +26,19 @@ def has_jobs(config: RunConfig) -> bool:
 
 def engine_of(stack: Stack, timing: Timing | None = None) -> Engine:
     """The engine of all kinds of the stack's APIs; raises StateUnavailable where there is no place for jobs."""
-    made = [name for name in names() if name in routed_apis(stack.config)]
+    apis = [name for name in names() if name in routed_apis(stack.config)]
     keys, blobs = stack.job_keys, stack.stores.get(BLOBS)
     return Engine(
         jobs=stack.stores.get(JOBS),
         queue=stack.stores.get(QUEUE),
         blobs=blobs,
-        kinds={row.name: load(row.kind)(stack) for name in made for row in manifest(name).jobs},
+        kinds={row.name: load(row.kind)(stack) for name in apis for row in manifest(name).jobs},
         owners=StackOwners(stack.registry_store),
-        admission=Unlimited() if stack.quota is None else stack.quota,
+        admission=stack.admission or Unlimited(),
         timing=timing or Timing(),
         teller=_teller_of(stack),
         secrets=None if keys is None else JobSecrets(blobs, keys),
-        apis={row.name: name for name in made for row in manifest(name).jobs},
+        apis={row.name: name for name in apis for row in manifest(name).jobs},
     )
 
 

@@ -1,4 +1,4 @@
-"""From `server.auth`, `.quota` and `.idempotency` to what keeps them: what is not configured is not imported."""
+"""From `server.auth`, `.quota`, `.usage` and `.idempotency` to what keeps them: what is not configured is not imported."""
 
 from collections.abc import Callable, Collection
 from functools import cache
@@ -6,10 +6,11 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from core.apis.index import route_rows
+from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.places import to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
-from core.config.security import AuthConfig, QuotaConfig
+from core.config.security import RETENTION_DAYS, AuthConfig, QuotaConfig
 from core.frame.callers import Principal
 from core.platform.suggestions import did_you_mean
 from core.routing.policy import Heir
@@ -19,7 +20,10 @@ from core.stores.registry.port import RegistryStore
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
+    from core.config.limits import QuotaRow
+    from core.quota.order import FindModel, FindMoney
     from core.quota.quota import Quota
+    from core.quota.recorder import UsageRecorder
     from core.quota.streams import StreamLimit
 
 API_KEY: Final = "api_key"
@@ -44,6 +48,22 @@ def protection_problems(loaded: Loaded) -> list[Problem]:
             problems.append(Problem(loaded.places.source_path(f"{path}.type"), f"unknown auth provider{choices}"))
             continue
         problems += loaded.check(config_class(entry.type), entry.config, f"{path}.config")[1]
+    return problems
+
+
+def limit_problems(loaded: Loaded) -> list[Problem]:
+    """What is wrong with the quota's rows, each at its place."""
+    rows = to_mapping(to_mapping(loaded.document.get("server")).get("quota")).get("limits")
+    if not isinstance(rows, list) or not rows:
+        return []
+    from core.config.limits import QuotaRows, find_twins
+
+    checked, problems = loaded.check(QuotaRows, {"limits": rows}, "server.quota")
+    limits = () if checked is None else checked.limits
+    for place, earlier, unit in find_twins((row.whose, row) for row in limits):
+        row, path = limits[place], loaded.places.source_path(f"server.quota.limits[{place}].{unit}")
+        text = f"is limited for {row.whose} per {row.window} at limits[{earlier}] too: keep one of them"
+        problems.append(Problem(path, text))
     return problems
 
 
@@ -125,8 +145,19 @@ def _exchanges_tokens(loaded: Loaded) -> bool:
     )
 
 
-def connect_quota(quota: QuotaConfig | None, stores: Stores, *, authenticated: bool) -> "Quota | None":
-    """The quota over its own store, which opens at the first call; None without `server.quota`."""
+def connect_quota(
+    config: RunConfig,
+    stores: Stores,
+    *,
+    authenticated: bool,
+    find_money: "FindMoney | None" = None,
+    find_model: "FindModel | None" = None,
+) -> "Quota | None":
+    """The quota over its own store, which opens at the first call; None without `server.quota`.
+
+    `find_money` is asked what a call may cost, where money is limited, and `find_model` which one it asks, where models are.
+    """
+    quota = config.server.quota
     if quota is None:
         return None
     from core.quota.quota import Quota
@@ -136,7 +167,41 @@ def connect_quota(quota: QuotaConfig | None, stores: Stores, *, authenticated: b
             "server.quota is configured without server.auth: every client is anonymous, so that "
             "anonymous_max_requests applies to all and authenticated_max_requests to none"
         )
-    return Quota(quota, stores.get(COUNTERS))
+    from core.quota.rules import Rules
+
+    rules = Rules(_rows_of(quota), stores.get(COUNTERS), find_money, find_model=find_model)
+    return Quota(quota, stores.get(COUNTERS), rules=rules, retention_days=retention_days(config))
+
+
+def _rows_of(quota: QuotaConfig) -> "tuple[QuotaRow, ...]":
+    """Read now, where there are any."""
+    if not quota.limits:
+        return ()
+    from core.config.limits import QuotaRows
+
+    return QuotaRows.model_validate({"limits": quota.limits}).limits
+
+
+def connect_recorder(config: RunConfig, stores: Stores) -> "UsageRecorder | None":
+    """What counts usage where no quota does, in a store of its own; None where there is a quota, or nothing is to be counted."""
+    days = None if config.server.quota is not None else retention_days(config)
+    if days is None:
+        return None
+    from core.quota.recorder import UsageRecorder
+
+    return UsageRecorder(stores.get(COUNTERS), retention_days=days)
+
+
+def retention_days(config: RunConfig) -> int | None:
+    """How long usage is kept; None where it is not counted."""
+    server = config.server
+    if not server.usage:  # as mostly: nothing of it is imported
+        return None if server.quota is None else RETENTION_DAYS
+    from core.config.usage import usage_of
+
+    usage = usage_of(config)
+    is_counted = usage.enabled is not False and (server.quota is not None or usage.kvstore is not None)
+    return usage.retention_days if is_counted else None
 
 
 def connect_stream_limit(quota: QuotaConfig | None, stores: Stores) -> "StreamLimit | None":

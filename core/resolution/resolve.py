@@ -20,8 +20,10 @@ from core.resolution.protection import (
     connect_auth,
     connect_idempotency,
     connect_quota,
+    connect_recorder,
     connect_stream_limit,
     heir_of,
+    limit_problems,
 )
 from core.resolution.provider_types import Specs
 from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
@@ -47,7 +49,7 @@ async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier:
     """
     if loaded.config is None:
         raise ConfigInvalid("run config", loaded.problems)
-    if problems := usage_problems(loaded):
+    if problems := usage_problems(loaded) + limit_problems(loaded):
         raise ConfigInvalid("run config", problems)
     apis = set(apis)
     stack = _new(loaded, loaded.config, apis, version) if earlier is None else _after(earlier, loaded.config)
@@ -112,7 +114,14 @@ def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Sta
     auth = config.server.auth
     stack = Stack(loaded, config, _enforcement(auth), Stores(config), circuits=_circuits(config), version=version)
     stack.authenticator = connect_auth(loaded, auth, stack.registry_store)
-    stack.quota = connect_quota(config.server.quota, stack.stores, authenticated=stack.authenticator is not None)
+    stack.quota = connect_quota(
+        config,
+        stack.stores,
+        authenticated=stack.authenticator is not None,
+        find_money=stack.find_money,
+        find_model=stack.find_model,
+    )
+    stack.recorder = connect_recorder(config, stack.stores)
     stack.stream_limit = connect_stream_limit(config.server.quota, stack.stores)
     stack.answers = connect_idempotency(stack.stores, apis)
     if config.configurations is not None:

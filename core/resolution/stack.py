@@ -9,8 +9,9 @@ from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.safety import SafetyConfig
 from core.config.vector_stores import VectorStoresConfig
+from core.errors import NotFound
 from core.frame.api import SurfaceFactory
-from core.frame.callers import KeepLimits, Principal
+from core.frame.callers import Call, KeepLimits, Principal
 from core.frame.resources import Kind, Resource
 from core.resolution.instances import Instance
 from core.routing.catalog import Catalog
@@ -27,9 +28,10 @@ from core.stores.registry.port import RegistryStore
 if TYPE_CHECKING:
     from core.apis.sealing import DataKeys
     from core.auth.authenticator import Authenticator
-    from core.config.usage import PriceRow
+    from core.config.usage import UsageConfig
     from core.providers.aws.kms_keys import KmsKeys
     from core.quota.quota import Quota
+    from core.quota.recorder import UsageRecorder
     from core.quota.streams import StreamLimit
     from core.resolution.live.poller import ConfigurationPoller
     from core.services.configurations.router import ConfigurationService
@@ -41,7 +43,7 @@ class Stack:
     """What was resolved: the `Parts` of its services, and what the web serves them behind.
 
     `loaded` is the run config without anything laid over it, `config` the one in force. `surfaces` has an entry per name of
-    a Surface, `registries` one per name of a kind, made over `kind_registries`; `closing` is what services read with; `catalogs` are by API, of what providers list. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
+    a Surface, `registries` one per name of a kind, made over `kind_registries`; `closing` is what services read with; `catalogs` are by API, of what providers list. `authenticator`, `quota`, `recorder` (of usage, where no quota counts it), `stream_limit`, `answers`, `circuits` and `poller` are None
     where they are not configured; only an overview has a `configuration_service`.
     """
 
@@ -58,6 +60,7 @@ class Stack:
     registry: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
+    recorder: "UsageRecorder | None" = None
     stream_limit: "StreamLimit | None" = None
     answers: AnswerStore | None = None
     circuits: CircuitBreaker | None = None
@@ -96,12 +99,39 @@ class Stack:
         limited = quota.roles if quota is not None and attribute == "roles" else ()
         return names_that_count(attribute, None if rules is None else conditions_of(rules), limited)
 
+    def find_money(self, call: Call) -> Any:  # noqa: ANN401 - as every surface
+        """What bounds the cost of its calls, a `core.apis.prices.MoneyBounds`; None where the stack asks no models."""
+        make = self.surfaces.get("money")
+        return None if make is None else make(call)
+
+    async def find_model(self, call: Call, name: str) -> tuple[str, str] | None:
+        """The id of the model that the caller calls so, and its provider's name for it; None for one that is not there for it."""
+        make = self.registries.get("model")
+        if make is None:
+            return None
+        try:
+            resource = await make(call).get(name)
+        except NotFound:
+            return None
+        return resource.identifier, resource.provider_name
+
     @property
-    def prices(self) -> "Sequence[PriceRow]":
-        """The rows of the run config, read for whoever asks."""
+    def admission(self) -> "Quota | UsageRecorder | None":
+        """What counts calls."""
+        return self.quota or self.recorder
+
+    @property
+    def quota_shards(self) -> int:
+        """Of `server.quota`; 0 without."""
+        quota = self.config.server.quota
+        return 0 if quota is None else quota.shards
+
+    @property
+    def usage(self) -> "UsageConfig":
+        """The section of the run config, read for whoever asks."""
         from core.config.usage import usage_of
 
-        return usage_of(self.config).prices
+        return usage_of(self.config)
 
     @property
     def provider_types(self) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ NOT_FOUND_FLOOR_SECONDS: Final = 0.025
 MODEL: Final = "model"  # the kind that a caller's grant is about
 NO_RULE: Final = (
     "No rule of the access policy lets you {0} `{1}::{2}`. It takes one of its own, as "
-    "`permit: {{actions: [{0}], resource: '{1}::*'}}` with a condition."
+    "`permit: {{actions: [{0}], resource: '{1}::*'}}` with a condition; or let the run config say it."
 )
 PAGE_SIZE: Final = 100
 """Resources read at a time, once a first page had too few that may be read."""
@@ -83,16 +83,6 @@ class Guard:
     def now(self) -> float:
         """When something was asked for, for `pause`."""
         return self._enforcement.clock()
-
-    def require_rule(self, action: Action, entity: Entity) -> None:
-        """Raise PermissionDenied, which says what rule it takes, unless one lets the caller: of a kind that rules must name.
-
-        The stack itself may, and whoever calls where nobody is told from another.
-        """
-        if self.principal is None or self.principal.anonymous:
-            return
-        if not self.allows(action, entity):
-            raise PermissionDenied(NO_RULE.format(action, entity.kind, entity.identifier))
 
     async def pause(self, asked_at: float) -> None:
         """Wait before a NotFound leaves, so that what is hidden takes no longer than what is missing."""
@@ -187,7 +177,7 @@ class GuardedRegistry:
             raise denial("create", self.kind.name, resource.identifier)
         for key in self.kind.granted:
             if key in (resource.attributes.get("metadata") or {}):
-                self._guard.require_rule("create", Item(key, resource.identifier))
+                self._require_named("create", Item(key, resource.identifier))
         try:
             stored = await self._registry.register(
                 owned, may_see=lambda other: self._may("read", other), by=self._guard.principal
@@ -283,12 +273,17 @@ class GuardedRegistry:
     def _grants(self, resource: Resource) -> bool:
         """Whether the caller's key is for this model, under any of its names, and for each of the places that serve it."""
         principal = self._guard.principal
-        grant = None if principal is None else principal.grant
-        if grant is None or self.kind.name != MODEL:
+        patterns = None if principal is None or principal.grant is None else principal.grant.models
+        if patterns is None or self.kind.name != MODEL:
             return True
         names = [(resource.identifier, *self._registry.other_names(resource))]
         names += [(place.identifier, place.provider_name) for place in self.kind.list_alternates(resource)]
-        return all(any(matches_pattern(pattern, name) for pattern in grant.models for name in row) for row in names)
+        return all(any(matches_pattern(pattern, name) for pattern in patterns for name in row) for row in names)
+
+    def _require_named(self, action: Action, item: Item) -> None:
+        """Raise PermissionDenied, which says what rule it takes, unless one names what `BY_NAME` has: whoever calls where there is no auth has none."""
+        if not self._guard.allows(action, item):
+            raise PermissionDenied(NO_RULE.format(action, item.kind, item.identifier))
 
     async def _hidden(self, identifier: str) -> Conflict | None:
         try:

@@ -33,8 +33,8 @@ OTHER_KINDS: Final = ("kex", "anyotherkind", "\0")  # of none of BY_NAME, and of
 LONGEST_LIST: Final = 500  # characters
 SAME_KIND: Final = ("vector_store", "vector_db")
 """The names that a kind has had over the reference's versions: a rule about one is about the other."""
-BY_NAME: Final = frozenset(("key", "price", "role", "team"))
-"""Kinds of which a rule permits nothing that does not name them: one about everything, older than they are, says nothing of who may hand out access."""
+BY_NAME: Final = frozenset(("key", "price", "role", "team", "usage"))
+"""Kinds of which a rule permits nothing that does not name them: one about everything, older than they are, says nothing of who may hand out access, or read what others do."""
 
 type Owner = Mapping[str, Any]
 type Heir = Callable[[Principal], bool]

@@ -27,6 +27,9 @@ UNITS: Final = {
     "FirstByteMilliseconds": "Milliseconds",
     "PromptTokens": "Count",
     "CompletionTokens": "Count",
+    "Spend": "None",
+    "BudgetWarnings": "Count",
+    "BudgetRefusals": "Count",
 }
 COARSE: Final = ["function", "operation"]
 FINE: Final = [*COARSE, "provider", "model"]
@@ -68,6 +71,7 @@ def emf(record: RequestRecord, function: str, now: datetime) -> str:
         "function": function,
         "api": observed.api or NOWHERE,
         "operation": observed.operation or NOWHERE,
+        "caller": observed.caller,
         "provider": observed.provider,
         "model": observed.model,
         "provider_model": observed.provider_model,
@@ -101,6 +105,12 @@ def _metrics(record: RequestRecord) -> dict[str, float]:
         metrics["UpstreamMilliseconds"] = _milliseconds(observed.upstream.seconds)
     if record.streamed and record.first_byte is not None:
         metrics["FirstByteMilliseconds"] = _milliseconds(record.first_byte)
+    if observed.nanos is not None:
+        metrics["Spend"] = usd_of(observed.nanos)
+    if observed.budget_warnings:
+        metrics["BudgetWarnings"] = observed.budget_warnings
+    if observed.budget_refusals:
+        metrics["BudgetRefusals"] = observed.budget_refusals
     return metrics | {TOKENS[name]: count for name, count in observed.tokens.items()}
 
 
@@ -132,7 +142,8 @@ def readable(record: RequestRecord) -> str:
     failure = f" {observed.error_code}" if observed.error_code else ""
     reason = f": {_printable(observed.reason[:MOST_REASON])}" if observed.reason else ""
     cost = "" if observed.nanos is None else f" {usd_text(observed.nanos)} USD"
-    return f"{record.status} {request}{route} {took}{tokens}{cost}{again}{failure}{reason}"
+    caller = f" by {observed.caller}" if observed.caller else ""
+    return f"{record.status} {request}{route}{caller} {took}{tokens}{cost}{again}{failure}{reason}"
 
 
 def _printable(text: str) -> str:

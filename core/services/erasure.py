@@ -1,6 +1,6 @@
 """What removes all that a principal keeps: an API's eraser is given the principal, and says piece by piece what is its.
 
-One function is for both what is shown and what is removed, so that the two cannot differ. `core.resolution.erasure` walks them all.
+One function is for what is shown, what is removed and what is handed out, so that the three cannot differ. `core.resolution.erasure` walks them all.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from core.frame.callers import Principal
 from core.routing.policy import Heir, Owner, is_owner
+from core.services.extracts import Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,17 @@ class Piece:
     `name` is what things like it are called, in the plural; "" for what nobody would count. `count` and `bytes` are how many it is, and
     how much. `remove` is False where somebody is at it still, so that it has to be asked again; it may be asked any number of times,
     also for what is gone. It raises an ApiError where it cannot be removed now.
+
+    `read` gives the files that it is in an export, and may raise an ApiError; what has a name and no `read` says in `omission` why it is
+    in none; what is not whole there, what is missing.
     """
 
     name: str
     remove: Callable[[], Awaitable[bool]]
     count: int = 1
     bytes: int = 0
+    read: Read | None = None
+    omission: str = ""
 
 
 type Pieces = AsyncGenerator[Sequence[Piece]]

@@ -15,7 +15,7 @@ from core.routing.policy import owner_list
 from core.stores.connect import Stores
 
 if TYPE_CHECKING:
-    from core.config.usage import PriceRow
+    from core.config.usage import UsageConfig
 
 
 class Parts(Protocol):
@@ -56,13 +56,18 @@ class Parts(Protocol):
         ...
 
     @property
+    def quota_shards(self) -> int:
+        """Over how many accounts of the store the counts of a caller may be spread; 0 where nothing holds callers to limits."""
+        ...
+
+    @property
     def circuits(self) -> CircuitBreaker | None:
         """None where no circuit breaker is configured."""
         ...
 
     @property
-    def prices(self) -> "Sequence[PriceRow]":
-        """What the run config says that models cost; the first that fits a model counts."""
+    def usage(self) -> "UsageConfig":
+        """What the run config says that models cost, and of those that nobody knows the price of."""
         ...
 
     @property

@@ -24,11 +24,12 @@ if TYPE_CHECKING:  # an adapter imports its own port, and nobody those of the ot
     from core.stores.queue.port import WorkQueue
     from core.stores.registry.port import RegistryStore
     from core.stores.semaphores.port import SemaphoreStore
+    from core.stores.usage.port import UsageStore
 
 
 @dataclass(frozen=True, slots=True)
 class StoreKind[Port]:
-    """A port and its `adapters`: modules by the type of a store in the run config, where `path` leads to it.
+    """A port and its `adapters`: modules by the type of a store in the run config, where `path` leads to it, or else `fallback`.
 
     Each has a `connect`, which takes the fields of that type and returns a `Port`. A `warm` one is prepared at init, since
     the first call needs it.
@@ -38,6 +39,7 @@ class StoreKind[Port]:
     path: tuple[str, ...]
     adapters: Mapping[str, str]
     warm: bool = True
+    fallback: tuple[str, ...] = ()
 
     def connect(self, config: Record, **more: object) -> Port:
         """The store that `config` names, which is not opened yet; only its own libraries are imported."""
@@ -50,11 +52,18 @@ class StoreKind[Port]:
         """What the run config says of it."""
         if self.path[0] == "state":
             return _state_record(config, self.path[1])
-        part: Any = config
-        for name in self.path:
-            part = getattr(part, name, None)
+        part: Any = _part_of(config, self.path) or _part_of(config, self.fallback)
+        if isinstance(part, dict):
+            part = RECORDS[to_mapping(part).get("type")].model_validate(part)
         record: Record | None = part
         return record
+
+
+def _part_of(config: RunConfig, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - a record, or the values of one
+    part: Any = config if path else None
+    for name in path:
+        part = to_mapping(part).get(name) if isinstance(part, dict) else getattr(part, name, None)
+    return part
 
 
 def _state_record(config: RunConfig, name: str) -> Record | None:
@@ -80,10 +89,14 @@ CONFIGURATIONS: "StoreKind[ConfigurationStore]" = StoreKind(
     "configurations", ("metadata_store",), _databases("configurations"), warm=False
 )
 AUDIT: "StoreKind[AuditStore]" = StoreKind("audit", ("metadata_store",), _databases("audit"), warm=False)
-COUNTERS: "StoreKind[CounterStore]" = StoreKind("counters", ("server", "quota", "kvstore"), _databases("counters"))
-SEMAPHORES: "StoreKind[SemaphoreStore]" = StoreKind(
-    "semaphores", ("server", "quota", "kvstore"), _databases("semaphores")
+KVSTORE: Final = ("server", "quota", "kvstore")
+COUNTERS: "StoreKind[CounterStore]" = StoreKind(
+    "counters", KVSTORE, _databases("counters"), fallback=("server", "usage", "kvstore")
 )
+USAGE: "StoreKind[UsageStore]" = StoreKind(
+    "usage", KVSTORE, _databases("usage"), warm=False, fallback=("server", "usage", "kvstore")
+)
+SEMAPHORES: "StoreKind[SemaphoreStore]" = StoreKind("semaphores", KVSTORE, _databases("semaphores"))
 ANSWERS: "StoreKind[AnswerStore]" = StoreKind("answers", ("server", "idempotency", "kvstore"), _databases("answers"))
 DOCUMENTS: "StoreKind[DocumentStore]" = StoreKind("documents", ("state", "documents"), _databases("documents"))
 BLOBS: "StoreKind[BlobStore]" = StoreKind(
@@ -95,7 +108,7 @@ QUEUE: "StoreKind[WorkQueue]" = StoreKind(
 )
 
 KINDS: Final[tuple[StoreKind[Any], ...]] = (
-    REGISTRY, CONFIGURATIONS, AUDIT, COUNTERS, SEMAPHORES, ANSWERS, DOCUMENTS, BLOBS, JOBS, QUEUE
+    REGISTRY, CONFIGURATIONS, AUDIT, COUNTERS, USAGE, SEMAPHORES, ANSWERS, DOCUMENTS, BLOBS, JOBS, QUEUE
 )  # fmt: skip
 STATE: Final[Mapping[str, StoreKind[Any]]] = {kind.name: kind for kind in (DOCUMENTS, BLOBS, JOBS, QUEUE)}
 """Those that a manifest may name in its `stores`."""

@@ -16,16 +16,21 @@ from core.web.observed import CALL, observed_of
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
 
+NOBODY: Final = "anonymous"
 MOST_PROVIDER_DATA: Final = 8 * 1024  # bytes
 DATA_HEADER_NAMES: Final = frozenset(name.lower().encode() for name in PROVIDER_DATA_HEADERS)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationMiddleware:
-    """Without an authenticator every caller is anonymous. `metadata` is the path that a 401 names, "" for none."""
+    """Without an authenticator every caller is anonymous. `metadata` is the path that a 401 names, "" for none.
+
+    Where it `names_caller`, the line of the request has the caller's id: never a secret, nor a name that people read.
+    """
 
     authenticator: "Authenticator | None" = None
     metadata: str = ""
+    names_caller: bool = False
 
     async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
         """Answer 401 or 403, or hand on with the caller's `call`."""
@@ -46,6 +51,8 @@ class AuthenticationMiddleware:
         principal = ANONYMOUS if self.authenticator is None else await self.authenticator.authenticate(request)
         token = "" if self.authenticator is None else self.authenticator.token_of(request)
         observed, data = observed_of(request.scope), _provider_data(request)
+        if self.names_caller:
+            observed.caller = principal.identity or NOBODY
         return Call(principal, source, provider_data=data, observed=observed, until=exchange.until, token=token)
 
 

@@ -41,9 +41,9 @@ def inflater_of(coding: str, limit: int) -> "Inflater":
         return Inflater(name, limit, lambda _: zlib.decompressobj(GZIP))
     if name == "deflate":
         return Inflater(name, limit, _deflate)
-    shown = UNPRINTABLE.sub("?", coding.strip())[:LONGEST_SHOWN]
+    text = UNPRINTABLE.sub("?", coding.strip())[:LONGEST_SHOWN]
     raise UnsupportedMediaType(
-        f"The body came with `content-encoding: {shown}`. It is taken as {TAKEN}, one of them, or as it is.",
+        f"The body came with `content-encoding: {text}`. It is taken as {TAKEN}, one of them, or as it is.",
         headers={"accept-encoding": TAKEN},
     )
 

@@ -23,6 +23,7 @@ from core.web.registries import HANDLERS
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
+    from core.quota.recorder import UsageRecorder
     from core.quota.streams import StreamLimit
     from core.stores.blobs.port import BlobStore
     from core.web.uploads import UploadReceiver
@@ -57,7 +58,7 @@ class Served(Protocol):
         ...
 
     @property
-    def quota(self) -> "Quota | None":
+    def admission(self) -> "Quota | UsageRecorder | None":
         """Who counts their requests and tokens."""
         ...
 
@@ -105,12 +106,22 @@ def routes_of(rows: list[RouteRow], served: Served) -> list[Route]:
 
 def endpoints(rows: list[RouteRow], served: Served) -> list[Endpoint]:
     """What answers each row, in order."""
-    return [_endpoint(row, served) for row in rows]
+    names_caller = _names_callers(served.config)
+    return [_endpoint(row, served, names_caller=names_caller) for row in rows]
 
 
-def _endpoint(row: RouteRow, served: Served) -> Endpoint:
+def _names_callers(config: RunConfig) -> bool:
+    """Whether request lines have them."""
+    if not config.server.usage:  # as mostly: nothing of it is imported
+        return False
+    from core.config.usage import usage_of
+
+    return usage_of(config).caller_in_log
+
+
+def _endpoint(row: RouteRow, served: Served, *, names_caller: bool) -> Endpoint:
     limit, operation = served.config.server.max_body_bytes, row.operation
-    middlewares = _middlewares(row, served)
+    middlewares = _middlewares(row, served, names_caller=names_caller)
     if operation is not None:
         handler = OperationHandler(operation, served.surfaces[row.surface], _uploads(operation, served))
         return endpoint(chain(handler, middlewares), operation.request_type, operation, limit)
@@ -120,13 +131,13 @@ def _endpoint(row: RouteRow, served: Served) -> Endpoint:
     return endpoint(chain(registry, middlewares), row.kind.body_type, limit=limit)
 
 
-def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
+def _middlewares(row: RouteRow, served: Served, *, names_caller: bool) -> list[Middleware]:
     """The outermost first."""
     operation = row.operation
     open_ = operation is not None and operation.open
     middlewares: list[Middleware] = [
         ObservationMiddleware(row.api, row.name),
-        _authentication(operation, served),
+        _authentication(operation, served, names_caller=names_caller),
     ]
     if row.method != "GET" and (operation is None or operation.upload is None):  # an upload says so itself
         middlewares.append(JsonMiddleware(row.has_body))
@@ -134,11 +145,14 @@ def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
         from core.web.stream_limit import StreamLimitMiddleware
 
         middlewares.append(StreamLimitMiddleware(served.stream_limit))
-    if served.quota is not None and row.counted:
+    if served.admission is not None and row.counted:
         from core.web.quota import QuotaMiddleware
 
-        counts = (None, None) if operation is None else (operation.token_bound(), operation.part_count())
-        middlewares.append(QuotaMiddleware(served.quota, *counts))
+        if operation is None:
+            middlewares.append(QuotaMiddleware(served.admission))
+        else:
+            counts = (operation.token_bound(), operation.part_count(), operation.model_name())
+            middlewares.append(QuotaMiddleware(served.admission, *counts))
     config = served.config.server.idempotency
     if operation is not None and operation.idempotent and config is not None and served.answers is not None:
         from core.web.idempotency import IdempotencyMiddleware
@@ -147,11 +161,11 @@ def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
     return middlewares
 
 
-def _authentication(operation: Operation | None, served: Served) -> AuthenticationMiddleware:
+def _authentication(operation: Operation | None, served: Served, *, names_caller: bool) -> AuthenticationMiddleware:
     if operation is None:
-        return AuthenticationMiddleware(served.authenticator)
+        return AuthenticationMiddleware(served.authenticator, names_caller=names_caller)
     metadata = operation.metadata if operation.metadata and served.issuers else ""
-    return AuthenticationMiddleware(None if operation.open else served.authenticator, metadata)
+    return AuthenticationMiddleware(None if operation.open else served.authenticator, metadata, names_caller)
 
 
 def _uploads(operation: Operation, served: Served) -> "UploadReceiver | None":

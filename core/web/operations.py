@@ -65,17 +65,24 @@ class OperationHandler:
                 from core.web.byte_answers import respond
 
                 return await respond(result, exchange)
-        if operation.reply == "answer":
-            from core.web.messages import respond_as
+        return _respond(operation, result, exchange)
 
-            return respond_as(result, exchange)
-        if operation.reply == "none":
-            return Response(status_code=operation.success)
-        content = to_json(result, inf_nan_mode="null")  # a log probability may be -Infinity, which is no JSON
-        headers = clean_headers(exchange.call.answer_headers)
-        if operation.tagged:
-            return _tagged(content, headers, exchange)
-        return Response(content, operation.success, headers, media_type=JSON)
+
+def _respond(operation: Operation, result: Any, exchange: Exchange) -> Response:  # noqa: ANN401 - what a method returns
+    """In one piece."""
+    if operation.reply == "answer":
+        from core.web.messages import respond_as
+
+        return respond_as(result, exchange)
+    if operation.reply == "none":
+        return Response(status_code=operation.success)
+    headers = clean_headers(exchange.call.answer_headers)
+    if operation.text and isinstance(result, str):
+        return Response(result, operation.success, headers, media_type=operation.text)
+    content = to_json(result, inf_nan_mode="null")  # a log probability may be -Infinity, which is no JSON
+    if operation.tagged:
+        return _tagged(content, headers, exchange)
+    return Response(content, operation.success, headers, media_type=JSON)
 
 
 def _tagged(content: bytes, headers: dict[str, str], exchange: Exchange) -> Response:

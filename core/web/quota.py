@@ -9,12 +9,14 @@ from starlette.responses import Response
 
 from core.errors import ApiError
 from core.frame.callers import Call
+from core.quota.order import Order
 from core.web.exchange import Exchange, Handler
 from core.web.failures import ClientLeft, attempt, error_response
 from core.web.streamed import StreamedResponse
 
 if TYPE_CHECKING:
     from core.quota.quota import Quota
+    from core.quota.recorder import UsageRecorder
     from core.quota.ticket import Ticket
 
 LOWEST_FAILURE: Final = 400
@@ -25,12 +27,14 @@ class QuotaMiddleware:
     """`tokens` is the bound that a body sets itself, 0 for none, and is None itself where no tokens are made.
 
     `parts` is how many requests a body counts as, 0 for one that only looks, and is None itself where each is one.
-    Only where either is asked for is the body read first. One that is wrong is counted, but reserves no tokens.
+    `model` is the one that a body names, None itself where none does.
+    Only where tokens or parts are asked for is the body read first. One that is wrong is counted, but reserves no tokens.
     """
 
-    quota: "Quota"
+    quota: "Quota | UsageRecorder"
     tokens: Callable[[Any], int] | None = None
     parts: Callable[[Any], int] | None = None
+    model: Callable[[Any], str] | None = None
 
     async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
         """Answer 429, or hand on with what the request may use reserved."""
@@ -52,7 +56,10 @@ class QuotaMiddleware:
         requests = 1 if self.parts is None else self.parts(body)
         if requests == 0:
             return None
-        return await self.quota.admit(exchange.call, None if self.tokens is None else self.tokens(body), requests)
+        tokens, order = None if self.tokens is None else self.tokens(body), None
+        if tokens is not None:
+            order = Order("" if self.model is None else self.model(body) or "", body)
+        return await self.quota.admit(exchange.call, tokens, requests, order)
 
 
 async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
@@ -62,8 +69,7 @@ async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
     async def settle() -> None:
         failed = response.failed if isinstance(response, StreamedResponse) else response.status_code >= LOWEST_FAILURE
         abandoned = response.status_code == ClientLeft.status
-        charge = call.end(failed=failed and not abandoned)
-        await ticket.settle(charge.tokens, charge.further, charge.least)
+        await ticket.settle(call.end(failed=failed and not abandoned))
 
     if isinstance(response, StreamedResponse):
         response.closing = settle

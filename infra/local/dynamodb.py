@@ -9,7 +9,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection
 import json
 import subprocess
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from infra.local.parts import JAR, PACKAGE, missing_tools
@@ -23,6 +23,20 @@ HEADERS: Final = {
     "content-type": "application/x-amz-json-1.0",
     "x-amz-target": "DynamoDB_20120810.CreateTable",
     "authorization": f"AWS4-HMAC-SHA256 Credential={SCOPE}, SignedHeaders=host, Signature=0",  # which nobody verifies
+}
+
+BY_DAY: Final[dict[str, list[dict[str, Any]]]] = {
+    "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "bucket")],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": "by_day",
+            "KeySchema": [
+                {"AttributeName": "bucket", "KeyType": "HASH"},
+                {"AttributeName": "pk", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+    ],
 }
 
 
@@ -69,15 +83,19 @@ def running() -> Generator[str]:
 def create_table(endpoint: str, name: str, range_key: str | None = None) -> None:
     """Create a table with the string key `pk`, billed on demand; as those of template.yaml, but without a TTL.
 
+    One without a `range_key` is the quota's, and has its index.
+
     Without the SDK, whose client takes longer to make than a table. Raises RuntimeError for one that is there.
     """
     keys = {"pk": "HASH"} | ({} if range_key is None else {range_key: "RANGE"})
-    body = {
+    body: dict[str, object] = {
         "TableName": name,
         "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
         "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in keys],
         "BillingMode": "PAY_PER_REQUEST",
     }
+    if range_key is None:
+        body |= BY_DAY
     with closing(HTTPConnection(urlsplit(endpoint).netloc, timeout=60)) as connection:
         connection.request("POST", "/", json.dumps(body), HEADERS)
         answer = connection.getresponse()

@@ -8,7 +8,8 @@ import pytest
 from core.apis.index import all_manifests, names, route_rows
 from core.cli.iam.table import LEADING_KEYS, STATE
 from core.config.security import QuotaConfig
-from core.stores.counters.items import EXPIRES
+from core.stores.counters.items import BUCKET, EXPIRES, INDEX
+from infra.local.dynamodb import BY_DAY
 from tests.architecture.template import (
     ANY,
     INTEGRATION,
@@ -63,7 +64,8 @@ def test_each_role_has_exactly_the_actions_that_its_function_does_on_each_table(
     for role, statement in statements():
         for action in statement["Action"]:
             if action.startswith("dynamodb:"):
-                table = statement["Resource"]["Fn::GetAtt"][0]
+                resources = statement["Resource"]
+                table = (resources[0] if isinstance(resources, list) else resources)["Fn::GetAtt"][0]
                 found.setdefault((role, table), set()).add(action.removeprefix("dynamodb:"))
     stateful = {template_name(api.name) for api in all_manifests() if STATE.sid in api.deployment.rights}
     assert "Inference" in stateful
@@ -75,6 +77,7 @@ def test_each_role_has_exactly_the_actions_that_its_function_does_on_each_table(
     ]
     expected |= {(f"{template_name(api.name)}Role", "RegistryTable"): REGISTERING for api in registering}
     expected |= {(f"{name}Role", "StateTable"): STATE_RIGHTS for name in stateful}
+    expected["UsageRole", "QuotaTable"] = RIGHTS["QuotaTable"] | {"Query", "BatchGetItem"}
     for store, rights in (("jobs", JOB_RIGHTS), ("documents", STORE_RIGHTS)):
         keepers = [template_name(api.name) for api in all_manifests() if store in (*api.stores, *api.optional_stores)]
         expected |= {(f"{name}Role", "StateTable"): rights for name in [*keepers, "Worker"]}
@@ -96,13 +99,16 @@ def test_every_right_on_the_registry_and_the_state_is_on_the_items_of_somebody()
 def test_quota_table_has_the_key_and_the_expiry_that_the_counters_write() -> None:
     table = properties("AWS::DynamoDB::Table")["QuotaTable"]
     assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
-    assert table["AttributeDefinitions"] == [{"AttributeName": "pk", "AttributeType": "S"}]
+    assert {name: table[name] for name in BY_DAY} == BY_DAY  # as the tests' own table has it
+    assert BY_DAY["GlobalSecondaryIndexes"][0]["IndexName"] == INDEX
+    assert {each["AttributeName"] for each in BY_DAY["AttributeDefinitions"]} == {"pk", BUCKET}
     assert table["TimeToLiveSpecification"] == {"AttributeName": EXPIRES, "Enabled": True}
 
 
-def test_quota_table_is_encrypted_on_demand_and_goes_with_the_stack() -> None:
+def test_quota_table_is_encrypted_on_demand_and_stays_when_the_stack_goes() -> None:
     table = template()["Resources"]["QuotaTable"]
-    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Delete", "Delete")
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
     assert table["Properties"]["SSESpecification"]["SSEEnabled"] is True
 

@@ -1,12 +1,16 @@
 """What the counters' contract suite runs over, in this process and in others (it must pickle)."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, override
 
 from core.errors import QuotaExceeded
 from core.platform.dynamodb_table import Table
 from core.quota.quota import Quota
+from core.stores.connect import USAGE
 from core.stores.counters import sqlite as counters_sqlite
 from core.stores.counters.dynamodb import DynamoCounters
 from core.stores.counters.port import (
@@ -20,6 +24,7 @@ from core.stores.counters.port import (
     Take,
     Window,
 )
+from core.stores.usage.port import UsageStore
 from tests.contract.crew import together
 from tests.contract.places import Place
 from tests.unit.quota.fakes import quota_config, user
@@ -27,6 +32,7 @@ from tests.unit.quota.fakes import quota_config, user
 CALLERS = 64  # of each process
 PATIENCE = 60.0  # seconds: a slow machine is no failure
 KINDS = ("sqlite", "dynamodb")
+USAGE_KINDS = KINDS
 LATER = 4_000_000_000  # 2096
 
 
@@ -71,6 +77,21 @@ class Counting(Place[CounterStore]):
             return counters_sqlite.connect(self.place, namespace=namespace, patience=patience)
         table = Table(self.place, region=None, endpoint_url=self.endpoint, answer_seconds=patience)
         return DynamoCounters(table, namespace=namespace or "", patience=patience)
+
+    @asynccontextmanager
+    async def reading(self, namespace: str | None = None) -> AsyncGenerator[UsageStore]:
+        """The usage of what is counted there."""
+        where = (
+            {"db_path": self.place}
+            if self.endpoint is None
+            else {"table": self.place, "region": None, "endpoint_url": self.endpoint}
+        )
+        module = import_module(USAGE.adapters["sqlite" if self.endpoint is None else "dynamodb"])
+        usage: UsageStore = module.connect(**where, namespace=namespace)
+        try:
+            yield usage
+        finally:
+            await usage.close()
 
 
 def crowd(counting: Counting, tokens: int | None, settings: dict[str, Any], parts: int = 1) -> int:

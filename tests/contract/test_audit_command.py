@@ -78,3 +78,11 @@ def test_a_running_stack_shows_what_the_caller_may_read(config: Path, tmp_path: 
         shown = run("audit", url=url)
         assert (shown.exit_code, shown.stdout) == (0, "nothing was changed\n")  # the operator's is the operator's
         assert "may be at most 400 days apart" in str(run("audit", "--since", "500d", url=url).exception)
+
+
+@pytest.mark.parametrize("option", ["--entity", "--actor"])
+@pytest.mark.parametrize("text", ["", "m" * 1025])
+def test_a_filter_that_is_too_long_or_empty_is_refused_in_words(option: str, text: str) -> None:
+    asked = run("audit", option, text)
+    assert asked.exit_code != 0
+    assert f"must be 1 to 1024 characters; it has {len(text)}" in str(asked.exception)

@@ -125,6 +125,16 @@ async def test_a_batch_that_is_cancelled_while_it_waits_for_a_quota_keeps_what_w
     assert len(await lines_of(unlimited, shown["output_file_id"], **by("ada"))) == 3
 
 
+async def test_lines_without_a_price_are_refused_where_money_is_limited(world: LineWorld) -> None:
+    how: dict[str, Any] = {"auth": True, "quota": {"limits": [{"per": "caller", "window": "day", "money": 1}]}}
+    async with job_worker(world, **how):
+        client = await world.client(**how)
+        shown = await end_of(client, await begin(client, many(2), who="ada"), **by("ada"))
+    failures = await lines_of(client, shown["error_file_id"], **by("ada"))
+    assert [each["response"]["body"]["error"]["code"] for each in failures] == ["price_unknown"] * 2
+    assert not world.model.chats
+
+
 async def test_results_are_kept_for_an_owner_who_may_keep_no_more(world: LineWorld) -> None:
     how: dict[str, Any] = {"auth": True, "quota": {"max_files": 1}}
     async with job_worker(world, **how):

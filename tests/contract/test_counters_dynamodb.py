@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 import pytest
 
 from core.errors import QuotaExceeded, QuotaUnavailable
+from core.frame.callers import Charge
 from core.platform.dynamodb_table import Table
 from core.quota.quota import Quota
 from core.stores.counters.dynamodb import LOOK, MOST_STALE, DynamoCounters
@@ -86,13 +87,15 @@ async def test_a_refused_call_costs_one_write_and_no_read(store: DynamoCounters,
     assert len(script.asked) == 1
 
 
-async def test_a_call_without_bounds_has_no_condition_but_that_it_counts_once(
+async def test_a_call_without_bounds_has_no_condition_but_that_it_counts_once_and_is_kept_long_enough(
     store: DynamoCounters, script: Scripted
 ) -> None:
     script.answers = [(200, {"Attributes": ITEM})]
     await take(store, Limit())
     condition = script.asked[0][1]["ConditionExpression"]
-    assert re.fullmatch(r"attribute_exists\(pk\) AND \(attribute_not_exists\((#\d)\) OR \1 < :\d\)", condition)
+    once = r"attribute_exists\(pk\) AND \(attribute_not_exists\((#\d)\) OR \1 < :\d\)"
+    assert re.fullmatch(rf"{once} AND #(\d) >= :\d", condition)
+    assert script.asked[0][1]["ExpressionAttributeNames"][f"#{condition[-7]}"] == "expires"
 
 
 async def test_an_account_that_has_gone_is_not_settled(store: DynamoCounters, script: Scripted) -> None:
@@ -110,10 +113,12 @@ async def test_the_first_call_takes_over_what_an_older_llambda_has_counted_and_c
     missing = failure("ConditionalCheckFailedException")
     script.answers = [missing, (200, {"Item": OLDER}), (200, {"Attributes": ITEM})]
     assert await take(store) == (True, Counts(4, 70))
-    assert [operation for operation, _ in script.asked] == ["UpdateItem", "GetItem", "UpdateItem"]
+    assert [operation for operation, _ in script.asked] == ["UpdateItem", "GetItem", "TransactWriteItems"]
     assert script.asked[1][1]["Key"] == {"pk": {"S": "quota:k:day:46296"}}
-    assert script.asked[2][1]["ConditionExpression"].startswith("attribute_not_exists(pk)")
-    values = script.asked[2][1]["ExpressionAttributeValues"].values()
+    account, listing = (write["Update"] for write in script.asked[2][1]["TransactItems"])
+    assert account["ConditionExpression"].startswith("attribute_not_exists(pk)")
+    assert listing["Key"] == {"pk": {"S": "open:k"}}
+    values = account["ExpressionAttributeValues"].values()
     assert {"4", "70"} <= {value["N"] for value in values}
 
 
@@ -183,7 +188,7 @@ async def losing(endpoint: str, lost: Lost) -> AsyncGenerator[str]:
         body = await request.read()
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         key, is_first = f"{headers['X-Amz-Target']} {body!r}", False
-        if "UpdateItem" in key:
+        if "UpdateItem" in key or "TransactWriteItems" in key:
             is_first = key not in bodies
             bodies.setdefault(key, asyncio.Event())
         if is_first and lost == "requests":
@@ -216,7 +221,7 @@ async def test_calls_whose_first_answers_are_lost_count_once_and_are_settled_onc
             for store in stores
         ]
         tickets = await asyncio.gather(*(quota.admit(user(), 10, requests=2) for quota in quotas for _ in range(5)))
-        await asyncio.gather(*(ticket.settle(7) for ticket in tickets))
+        await asyncio.gather(*(ticket.settle(Charge(7)) for ticket in tickets))
         left = await quotas[0].remaining(user())
         assert (await stores[0].read(AccountKey("user:issuer:ada"))).unsettled == ()
         with pytest.raises(QuotaExceeded, match="2 requests, and 1 of 21"):

@@ -9,8 +9,9 @@ import sqlite3
 import pytest
 
 from core.errors import QuotaExceeded
+from core.frame.callers import UsageRow
 from core.quota.quota import Quota
-from core.stores.counters.port import GRACE, AccountKey, Counter, CounterStore, Counts, Take, Window
+from core.stores.counters.port import GRACE, AccountKey, Counter, CounterStore, Counts, Take, Use, Window
 from core.stores.counters.sqlite import TIDY_ROWS, SqliteCounters
 from tests.fakes import Clock
 from tests.unit.quota.fakes import quota_config, user
@@ -80,6 +81,22 @@ async def test_counters_go_when_they_have_expired(tmp_path: Path, opened: Open) 
     await take(store, "other", expires=9999)
     await store.close()
     assert rows(tmp_path / "quota.db") == ["new", "new", "other"]
+
+
+async def test_usage_goes_by_what_its_first_call_of_the_day_has_said_and_later_ones_of_that_day_do_not_move_it(
+    tmp_path: Path, opened: Open
+) -> None:
+    clock = Clock()
+    store = opened(tmp_path / "quota.db", clock=clock)
+    for day, expires in ((1, 300), (1, 999), (2, 999)):
+        use = Use(day, (UsageRow("m", requests=1),), expires=expires)
+        await store.take(AccountKey("k"), Take((), Counts(), use=use))
+    await store.close()
+    clock.now = 300
+    await take(store, expires=9999)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "quota.db")) as connection:
+        assert connection.execute("SELECT day, requests FROM usage").fetchall() == [(2, 1)]
 
 
 @pytest.mark.parametrize("jump", [86_400, 400 * 86_400, -86_400])

@@ -7,7 +7,6 @@ from pathlib import Path
 import time
 from typing import Any
 
-import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 import pytest
@@ -31,9 +30,8 @@ from core.stores.jobs.port import Counts as JobCounts
 from core.stores.jobs.port import Job, Shard
 from tests.contract.counters import taking
 from tests.parts.audit import CHANGE
-from tests.parts.estates import ACTS, OTHER_ISSUER, Life, Scene, document_of, traces
-from tests.parts.live_stack import client_over
-from tests.parts.vector_places import AWS, SQLITE, open_place
+from tests.parts.estates import ACTS, Life, Scene, document_of, open_scene, traces
+from tests.parts.vector_places import AWS, SQLITE
 from tests.parts.vector_stack import STORES, by
 
 NAMES = st.sampled_from(["ada", "bob", "ada@another"])
@@ -41,15 +39,8 @@ NAMES = st.sampled_from(["ada", "bob", "ada@another"])
 
 @pytest.fixture(params=[SQLITE, AWS])
 async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with open_place(request, tmp_path) as place:
-        opened, clients = place.world.opened, dict[str, httpx.AsyncClient]()
-        for issuer in ("", OTHER_ISSUER):
-            loaded = interpret(document_of(place, tmp_path, issuer), {})
-            clients[issuer] = await opened.enter_async_context(client_over(loaded))
-            del clients[issuer].headers["content-type"]
-        stack = await open_stack(interpret(document_of(place, tmp_path), {}))
-        opened.push_async_callback(stack.close)
-        yield Scene(place, tmp_path, stack, clients)
+    async with open_scene(request, tmp_path) as scene:
+        yield scene
 
 
 LIVES = st.lists(st.tuples(NAMES, st.sampled_from(ACTS)), min_size=4, max_size=14)

@@ -22,7 +22,7 @@ from core.errors import (
     UpstreamThrottled,
 )
 from core.frame.api import JobRow
-from core.frame.callers import ANONYMOUS, CURRENT_CALL, Call, Principal
+from core.frame.callers import ANONYMOUS, CURRENT_CALL, Call, Charge, Principal
 from core.frame.types import JsonObject
 from core.services.jobs.kind import FinishRun, JobFailed, JobKind, PrepareRun, Result, Row, Slice
 from core.services.jobs.messages import DONE, Again, GiveBack, Task
@@ -644,8 +644,8 @@ class OneAtATime:
         self.never = never
         self.settled: list[int | None] = []
 
-    async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> "OneAtATime":
-        assert (call.principal, tokens, requests) == (ANONYMOUS, 0, 1)
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: object = None) -> "OneAtATime":
+        assert (call.principal, tokens, requests, order) == (ANONYMOUS, 0, 1, None)
         if not self.left:
             raise QuotaExceeded(retry_after=3000)
         if self.left == self.never:
@@ -656,9 +656,9 @@ class OneAtATime:
         self.left -= 1
         return self
 
-    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
-        assert not further + least
-        self.settled.append(tokens)
+    async def settle(self, charge: Charge) -> None:
+        assert not charge.further + charge.least
+        self.settled.append(charge.tokens)
 
 
 async def test_a_quota_that_is_used_up_pauses_the_shard_and_fails_nothing(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ async def test_a_key_is_made_shown_listed_changed_and_revoked(world: World) -> N
         "roles": ["dev"],
         "teams": ["red"],
         "models": ["small"],
+        "limits": [],
         "revision": 1,
         "rotated": None,
         "previous_until": None,
@@ -306,7 +307,7 @@ async def test_a_page_has_those_that_one_may_see(world: World) -> None:
         ({"name": "x", "roles": ["lede"]}, "roles", "did you mean `lead`?; they name lead, ops"),
         ({"name": "x", "teams": ["red"]}, "teams", "they name none"),
         ({"name": "x", "model": ["small"]}, "model", "Extra inputs"),
-        ({"name": "x", "limits": []}, "limits", "Extra inputs"),
+        ({"name": "x", "colours": []}, "colours", "Extra inputs"),
     ],
 )
 async def test_a_mistake_makes_no_key_and_says_what_it_is(

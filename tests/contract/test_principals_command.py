@@ -88,7 +88,9 @@ async def test_what_is_kept_is_shown_and_goes_and_a_second_run_has_nothing_to_do
     entry = {"api": "files", "name": "files", "count": 1, "bytes": 2000}
     assert shown == {"principal": "bob", "issuer": issuer, "data": [entry]}
     assert run("delete-data", "bob", "--yes", "--json", "--issuer", issuer) == 0
-    assert json.loads(capsys.readouterr().out) == {"principal": "bob", "issuer": issuer, "deleted": [entry], "left": []}
+    deleted = json.loads(capsys.readouterr().out)
+    assert len(deleted.pop("stays")) == 4
+    assert deleted == {"principal": "bob", "issuer": issuer, "deleted": [entry], "left": []}
 
 
 async def test_what_cannot_go_is_left_with_a_reason_and_a_code(world: FileWorld, run: Run, capsys: Output) -> None:

@@ -1,17 +1,19 @@
 """SQLite files of other versions: older ones are brought up to date, once and whole; newer ones are refused and untouched.
 
 `databases/*.sql` are dumps (`.dump`) of what an earlier llambda wrote: 2026-11, the last that kept no versions; 2026-11-state, documents
-of before there were tallies.
+of before there were tallies; 2026-12-before-usage, accounts of before they counted usage.
 """
 
 import asyncio
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 import sqlite3
 
 import pytest
 
 from core.errors import ApiError, ProviderUnavailable
+from core.frame.callers import UsageRow
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import open_file
 from core.platform.sqlite_schema import NewerSchema, Schema
@@ -20,12 +22,14 @@ from core.stores.answers.port import Answer, Earlier
 from core.stores.configurations import sqlite as configurations
 from core.stores.configurations.port import Head
 from core.stores.counters import sqlite as counters
-from core.stores.counters.port import Counter, Counts, Window
+from core.stores.counters.port import AccountKey, AccountState, Counter, Counts, Held, Reservation, Use, Window
 from core.stores.documents import sqlite as documents
 from core.stores.documents.port import Document, Tally, TallyExceeded
 from core.stores.registry import sqlite as registry
 from core.stores.semaphores import sqlite as semaphores
-from tests.contract.counters import counted, taken, taking
+from core.stores.usage import sqlite as usage
+from core.stores.usage.port import Unsettled, UsageQuery, UsageSum
+from tests.contract.counters import DAY, LATER, MONTH, counted, taken, taking
 from tests.contract.crew import Crew, together
 from tests.contract.test_sqlite_files import KINDS, Kind
 
@@ -72,7 +76,7 @@ async def test_what_was_written_before_versions_were_kept_is_read_and_written_to
     assert await overlays.head() == Head(1, 1)
     for store in (models, keys, quota, overlays):
         await store.close()
-    assert versions(path) == {"registry": 1, "answers": 2, "counters": 2, "configurations": 1, "audit": 1}
+    assert versions(path) == {"registry": 1, "answers": 2, "counters": 3, "configurations": 1, "audit": 1}
 
 
 async def test_a_file_of_before_streams_were_limited_limits_them_and_keeps_its_counts(path: Path) -> None:
@@ -85,7 +89,27 @@ async def test_a_file_of_before_streams_were_limited_limits_them_and_keeps_its_c
     assert await counted(quota, "ada", MINUTE) == Counts(1, 7)
     for store in (streams, quota):
         await store.close()
-    assert versions(path) == {"semaphores": 1, "counters": 2}
+    assert versions(path) == {"semaphores": 1, "counters": 3}
+
+
+async def test_accounts_of_before_they_counted_usage_go_on_and_count_it(path: Path) -> None:
+    place = written_by("2026-12-before-usage", path)
+    store, client = counters.connect(place), "user:issuer:ada"
+    listed = usage.connect(place)
+    key = AccountKey(client)
+    assert await store.read(key, (DAY, MONTH)) == AccountState(
+        (Counts(2, 80, 16), Counts(2, 80, 16)), (Held(3_999_999_000.0, Counts(1, 50, 9)),)
+    )
+    old = Reservation(key, (DAY, MONTH), "c86de75a9ff349acbac26944d7ff0967")
+    row = UsageRow("small", answers=1, prompt_tokens=8)
+    await store.settle(old, Counts(tokens=-42), Use(46_296, (row,), expires=LATER))
+    assert (await store.read(key, (DAY,))).counts == (Counts(2, 38, 16),)
+    sums = await listed.sum(UsageQuery(46_296, 46_296, ("client", "model")))
+    assert sums == [UsageSum((client, "small"), replace(row, model=""))]
+    assert await listed.unsettled() == [Unsettled(f"{client}:1", Held(3_999_999_000.0, Counts(2, 5)))]
+    await listed.close()
+    await store.close()
+    assert versions(path) == {"counters": 3}
 
 
 async def test_documents_of_before_there_were_tallies_stay_and_are_counted(path: Path) -> None:

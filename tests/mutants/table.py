@@ -644,6 +644,10 @@ TABLE: Final = (
         )
         for name in ("dataset_input", "dataset_output", "template")
     ),
+    Row("core.apis.prices", ("tests/unit/apis/test_prices.py", "tests/unit/services/test_money.py")),
+    Row("core.apis.prompt_bounds", ("tests/unit/apis/test_prompt_bounds.py",)),
+    Row("core.services.inference.money", ("tests/unit/services/test_money.py",)),
+    Row("core.services.inference.prices", ("tests/unit/services/test_prices.py",)),
     Row("core.services.scoring.aggregation", ("tests/unit/services/test_score_aggregation.py",)),
     Row("core.platform.linear_regex", ("tests/unit/platform/test_linear_regex.py",)),
     *(

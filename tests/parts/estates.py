@@ -1,7 +1,7 @@
 """A stack in which principals of two issuers keep things of every kind, and what its raw rows still say of one."""
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from itertools import count as numbers
 import json
@@ -13,13 +13,16 @@ from typing import Any
 
 import boto3
 import httpx
+import pytest
 
 from core.apis.configurations import Configuration
+from core.config.load import interpret
 from core.frame.callers import Call, Principal
 from core.frame.resources import Resource
 from core.quota.identity import identity
 from core.resolution.erasure.engine import Outcome, count, erase, quietly
 from core.resolution.erasure.sources import sources
+from core.resolution.erasure.stack import open_stack
 from core.resolution.stack import Stack
 from core.routing.policy import owner_of
 from core.services.erasure import Estate, Piece
@@ -32,7 +35,8 @@ from core.stores.jobs.port import Job
 from tests.parts.audit import CHANGE
 from tests.parts.file_stack import send_in_parts
 from tests.parts.ingest_stack import upload
-from tests.parts.vector_places import Place
+from tests.parts.live_stack import client_over
+from tests.parts.vector_places import Place, open_place
 from tests.parts.vector_stack import STORES, by, insert, make
 
 OTHER_ISSUER = "another"
@@ -128,6 +132,20 @@ class Scene:
             r for r in await self.stack.stores.get(REGISTRY).page("model", after="", limit=1000) if r.owner == principal
         ]
         return {"files": files.documents, "contents": contents, "stores": own, "found": found, "models": models}
+
+
+@asynccontextmanager
+async def open_scene(request: pytest.FixtureRequest, folder: Path) -> AsyncGenerator[Scene]:
+    """By the fixture's parameter, as `open_place`."""
+    async with open_place(request, folder) as place:
+        opened, clients = place.world.opened, dict[str, httpx.AsyncClient]()
+        for issuer in ("", OTHER_ISSUER):
+            loaded = interpret(document_of(place, folder, issuer), {})
+            clients[issuer] = await opened.enter_async_context(client_over(loaded))
+            del clients[issuer].headers["content-type"]
+        stack = await open_stack(interpret(document_of(place, folder), {}))
+        opened.push_async_callback(stack.close)
+        yield Scene(place, folder, stack, clients)
 
 
 def document_of(place: Place, folder: Path, issuer: str = "") -> dict[str, Any]:

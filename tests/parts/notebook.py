@@ -315,7 +315,7 @@ class ServedNotebook:
     notebook: Notebook
     blobs: FolderBlobs | None
     authenticator: Any = None
-    quota: Any = None
+    admission: Any = None
     stream_limit: Any = None
     issuers: tuple[str, ...] = ()
     answers: Any = None

@@ -51,8 +51,25 @@ class Use(TypedDict):
     remaining: int
 
 
+class LimitLeft(TypedDict):
+    """One unit of a limit, of the caller alone, or of all in a team or with a role; money is in USD. At the share `soft` answers warn, and `hard` refuses more."""
+
+    per: Literal["caller", "team", "role"]
+    name: str | None
+    window: Literal["minute", "hour", "day", "month"]
+    unit: Literal["requests", "tokens", "money"]
+    limit: float
+    used: float
+    remaining: float
+    currency: Literal["USD"] | None
+    soft: float
+    hard: bool
+    resets_at: int
+    resets_in: int
+
+
 class QuotaLeft(TypedDict):
-    """`resets_at` is in Unix seconds, `resets_in` in seconds; null is no limit."""
+    """`resets_at` is in Unix seconds, `resets_in` in seconds; null is no limit. `limits` are those of `server.quota.limits` and of the key."""
 
     object: Literal["quota"]
     identity: Literal["anonymous", "authenticated"] | None
@@ -62,3 +79,4 @@ class QuotaLeft(TypedDict):
     shadow: bool
     requests: Use | None
     tokens: Use | None
+    limits: list[LimitLeft]

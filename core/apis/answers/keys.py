@@ -3,6 +3,28 @@
 from typing import Literal, TypedDict
 
 
+class KeyUse(TypedDict):
+    """What a key has used in a window, with what calls under way have reserved; `money` is USD."""
+
+    requests: int
+    tokens: int
+    money: float
+
+
+class LimitOfKey(TypedDict):
+    """A limit, with what was used of it until `resets`; `used` is null where that is not known. `money` is USD."""
+
+    window: Literal["minute", "hour", "day", "month"]
+    requests: int | None
+    tokens: int | None
+    money: float | None
+    currency: Literal["USD"]
+    soft: float
+    hard: bool
+    used: KeyUse | None
+    resets: int
+
+
 class Key(TypedDict):
     """`created_by` is the id of whoever made it, null for the operator; `models` is null where it is for all.
 
@@ -19,6 +41,7 @@ class Key(TypedDict):
     roles: list[str]
     teams: list[str]
     models: list[str] | None
+    limits: list[LimitOfKey]
     revision: int
     rotated: int | None
     previous_until: int | None

@@ -25,6 +25,7 @@ RESPONSES: Final = (
         frames="events",
         failure="core.services.responses.printing.events:failure_event",
         tokens=f"{TYPES}:most_tokens",
+        model="model",
         idempotent=True,
     ),
     Operation(
@@ -43,6 +44,7 @@ RESPONSES: Final = (
         request=f"{QUERIES}:CompactRequest",
         response=f"{ANSWERS}:CompactedResponse",
         tokens=NO_BOUND,
+        model="model",
         idempotent=True,
     ),
     Operation(

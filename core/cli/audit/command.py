@@ -28,6 +28,7 @@ Examples:
 """
 LIST: Final[Columns] = (("WHAT", 34), ("ACTION", 6), ("WHO", 18), ("WHEN (UTC)", 16))
 PAGE: Final = 1000
+MOST_TEXT: Final = 1024  # characters
 
 
 class Place(TypedDict):
@@ -63,12 +64,19 @@ def moment(text: str) -> int:
         raise click.BadParameter(f"`{text}` is not a time; write 7d, 12h or 2027-01-31") from None
 
 
+def text_of_filter(text: str) -> str:
+    """As GET /v1/audit takes it."""
+    if not 0 < len(text) <= MOST_TEXT:
+        raise click.BadParameter(f"must be 1 to {MOST_TEXT} characters; it has {len(text)}")
+    return text
+
+
 @click.command(epilog=EXAMPLES)
 @click.option("--since", metavar="WHEN", type=moment, default="30d", show_default=True, help="From 7d or 12h ago on.")
 @click.option("--until", metavar="WHEN", type=moment, help="Before 2d ago, or 2027-01-31 at 0:00 UTC (default: now).")
-@click.option("--actor", metavar="ID", help="What this principal did, or `operator`.")
+@click.option("--actor", metavar="ID", type=text_of_filter, help="What this principal did, or `operator`.")
 @click.option("--action", type=click.Choice(["create", "update", "delete"]), help="Only these changes.")
-@click.option("--entity", metavar="KIND::ID", help='Of what, with * for any text: "model::*".')
+@click.option("--entity", metavar="KIND::ID", type=text_of_filter, help='Of what, with * for any text: "model::*".')
 @click.option("--limit", metavar="N", type=click.IntRange(1), default=100, show_default=True, help="At most N, newest.")
 @config_option()
 @env_option

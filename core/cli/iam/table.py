@@ -21,17 +21,12 @@ LISTS: Final = {  # what the providers of an API list; IAM knows no resource of 
     "inference": ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles"),
     "safety": ("bedrock:ListGuardrails",),
 }
-INVOKE: Final = (
-    "bedrock:InvokeModel",
-    "bedrock:InvokeModelWithResponseStream",
-)  # Converse and ConverseStream need these
+INVOKE: Final = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")  # what Converse needs too
 PROFILE: Final = "bedrock:InferenceProfileArn"  # IAM's key for the profile through which a model is called
 LEADING_KEYS: Final = "dynamodb:LeadingKeys"
 VIA: Final = "kms:ViaService"
 PASSED_TO: Final = "iam:PassedToService"
-SOURCE_FUNCTION: Final = (
-    "lambda:SourceFunctionArn"  # there in what a function's code asks, not in what Lambda asks for it
-)
+SOURCE_FUNCTION: Final = "lambda:SourceFunctionArn"  # in what a function's code asks, not in what Lambda asks for it
 
 
 def in_any_namespace(*patterns: str) -> tuple[str, ...]:
@@ -66,6 +61,8 @@ NOTE_CHANGES: Final = replace(NOTE_KEY_USE, sid="NoteChanges", keys=(*NOTE_KEY_U
 READ_AUDIT: Final = replace(NOTE_CHANGES, sid="ReadAudit", actions=READ[1:], keys=in_any_namespace("@audit#*"))
 # Of one function alone, which lists keys to those whom the policy lets.
 MANAGE_KEYS: Final = Right("ManageKeys", (READ[1], *WRITE), "RegistryTable", keys=_resources("api_key", "api_key_use"))
+# The names of keys, for the usage that is counted by their ids.
+READ_KEYS: Final = replace(MANAGE_KEYS, sid="ReadKeys", actions=READ[1:], keys=_resources("api_key"))
 CONFIGURE: Final = Right("Configure", (READ[1], *WRITE), "RegistryTable", keys=in_any_namespace("@configurations"))
 
 
@@ -91,7 +88,10 @@ def _camel(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
+# A transaction of updates needs no other: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 QUOTA: Final = Right("Quota", ("dynamodb:GetItem", "dynamodb:UpdateItem"), "QuotaTable")
+FIND_USAGE: Final = ("dynamodb:Query", "dynamodb:BatchGetItem")
+READ_USAGE: Final = Right("ReadUsage", FIND_USAGE, "QuotaTable", below=("", "/index/by_day"))
 ITEMS: Final = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 STATE: Final = Right("State", ITEMS, "StateTable", keys=in_any_namespace("idempotency#*"))
 LOGS: Final = Right("Logs", ("logs:CreateLogStream", "logs:PutLogEvents"), "{}LogGroup")

@@ -17,12 +17,13 @@ EXAMPLES: Final = """\
 Examples:
   KEY=$(llambda keys create --name demo --roles admin,dev --expires 30d)
   llambda keys create --config run.yaml --name ci --models 'small,vllm/*'
+  llambda keys update abcdefgh2345 --limit 'month money 5' --limit 'minute requests 60'
   llambda keys list --table my-stack-RegistryTable-1ABC --region eu-west-1
   llambda keys rotate abcdefgh2345 --overlap 7d
   llambda keys revoke abcdefgh2345 --url https://stack.example.com
 """
 ID_HELP: Final = "As `llambda keys list` shows it: of llambda_ID_..., the ID."
-NAMES: Final = ("name", "roles", "teams", "models", "expires")
+NAMES: Final = ("name", "roles", "teams", "models", "limits", "expires")
 
 id_argument: Final = click.argument("id_", metavar="ID", type=key_options.key_id, help=ID_HELP)
 force_option: Final = click.option(
@@ -50,6 +51,14 @@ def command() -> None:
     help="The models that it is for, as small,vllm/* (default: all).",
 )
 @click.option(
+    "--limit",
+    "limits",
+    metavar="LIMIT",
+    type=key_options.limit,
+    multiple=True,
+    help='What it may use in a window (UTC), as "month money 5" (USD) or "day requests 100 tokens 20000"; repeatable.',
+)
+@click.option(
     "--expires",
     metavar="WHEN",
     type=key_options.expiry,
@@ -65,7 +74,7 @@ def create(*, force: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN4
     """
     from core.cli.keys.creating import create_in_store
 
-    fields = {name: options[name] for name in NAMES if options[name] is not None}
+    fields = _fields(options)
     if fields.get("models") == []:
         del fields["models"]
     with remote_keys(options) as keys:
@@ -111,8 +120,20 @@ def get(id_: str, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - o
 @click.option("--roles", metavar="A,B", type=key_options.roles_or_none, help="These roles; '' for none.")
 @click.option("--teams", metavar="A,B", type=key_options.roles_or_none, help="These teams; '' for none.")
 @click.option("--models", metavar="A,B", type=key_options.patterns, help="These models alone; '*' for all.")
+@click.option(
+    "--limit",
+    "limits",
+    metavar="LIMIT",
+    type=key_options.limit_or_none,
+    multiple=True,
+    help="As with create: all its limits from now on; none for none.",
+)
 @click.option("--expires", metavar="WHEN", type=key_options.expiry_or_never, help="As with create, or never.")
-@force_option
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also with roles and teams that no rule of the run config names, and limits below what it has used.",
+)
 @place_options
 def update(id_: str, *, force: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - of place_options, and NAMES
     """Change what a key is for.
@@ -121,9 +142,9 @@ def update(id_: str, *, force: bool, as_json: bool, **options: Any) -> None:  # 
     """
     from core.cli.keys import local
 
-    changes = {name: options[name] for name in NAMES if options[name] is not None}
+    changes = _fields(options)
     if not changes:
-        raise click.UsageError("name what is to change: --name, --roles, --teams, --models or --expires")
+        raise click.UsageError("name what is to change: --name, --roles, --teams, --models, --limit or --expires")
     if changes.get("models") == []:
         changes["models"] = None
     if changes.get("expires") == key_options.NEVER:
@@ -189,6 +210,13 @@ def revoke(id_: str, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 
     unless = ", or as long as its run config says" if target.opens is None else ""
     within = f"{seconds:g} seconds (registry.cache_seconds{unless})"
     show(f"Revoked {id_}. Every function refuses it within {within}.")
+
+
+def _fields(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the key that were named; a body has rows in a list."""
+    fields = {name: options[name] for name in NAMES if options[name] is not None}
+    rows = [row for row in fields.pop("limits") if row]
+    return fields | ({"limits": rows} if options["limits"] else {})
 
 
 def _print(key: "Key", *, as_json: bool) -> None:

@@ -26,7 +26,7 @@ It is of no use until {source} has this auth provider:
 
 
 def create_in_store(options: StoreOptions, given: dict[str, Any], *, force: bool, as_json: bool) -> None:
-    """`given` are those of `name`, `roles`, `teams`, `models` and `expires` that the key has."""
+    """`given` are those of `name`, `roles`, `teams`, `models`, `limits` and `expires` that the key has."""
     from core.stores.registry.kept_key import KeptKey
     from core.stores.registry.key_format import issue
 
@@ -34,16 +34,23 @@ def create_in_store(options: StoreOptions, given: dict[str, Any], *, force: bool
     roles: list[str] = given.get("roles", [])
     if not force:
         local.check_names(target, roles=roles, teams=given.get("teams"))
+    limits = local.read_limits(target, given.get("limits", ()))
 
     async def make(keys: "StoredKeys") -> None:
         expires = given.get("expires")
         token, resource = issue(
-            given["name"], roles, teams=given.get("teams"), models=given.get("models"), expires=expires, now=keys.now
+            given["name"],
+            roles,
+            teams=given.get("teams"),
+            models=given.get("models"),
+            limits=limits,
+            expires=expires,
+            now=keys.now,
         )
         await keys.registry.create(resource)
         entry = KeptKey.read(resource)
         if as_json and entry is not None:
-            view = to_json(await local.show(keys, entry))
+            view = to_json(await local.show(target, keys, entry))
             print_json({"key": token, "opens": target.opens, "store": target.place, **view})
             await _warn(keys, target)
             return

@@ -1,7 +1,8 @@
 """Keys in the store that a run config or a table names: what its operator does, whom no policy holds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from core.platform.commands import program
 
 if TYPE_CHECKING:
     from core.apis.answers.keys import Key
+    from core.frame.callers import Allowance
     from core.services.keys.changes import StoredKeys
+    from core.services.keys.limits import KeySpending
     from core.stores.registry.kept_key import KeptKey
 
 type Work[T] = Callable[["StoredKeys"], Awaitable[T]]
@@ -49,6 +52,18 @@ def check_names(target: KeyStore, **given: list[str] | None) -> None:
         raise ConfigInvalid("llambda keys", problems)
 
 
+def read_limits(target: KeyStore, rows: Iterable[dict[str, Any]]) -> "list[Allowance]":
+    """Raises InvalidRequest for rows that are wrong, or that nothing would hold the key to."""
+    if not (rows := list(rows)):
+        return []
+    from core.apis.keys import KeyLimit
+    from core.services.keys.limits import KeySpending, allowances_of
+
+    limits = allowances_of([KeyLimit.model_validate(row) for row in rows])
+    KeySpending(None, target.shards).require_counting(limits)
+    return limits
+
+
 def list_keys(options: StoreOptions, *, revoked: bool) -> "list[Key | tuple[str, int]]":
     """All keys by their ids; of one that is not usable its id, and when it was made."""
     from core.services.keys.changes import PAGE
@@ -64,10 +79,11 @@ def list_keys(options: StoreOptions, *, revoked: bool) -> "list[Key | tuple[str,
                 if entry is None:
                     rows.append((row.identifier, row.created))
                 elif revoked or entry.key.revoked is None:
-                    rows.append(await show(keys, entry))
+                    rows.append(await show(target, keys, entry))
         return rows
 
-    return within(target_of(options), read)
+    target = target_of(options)
+    return within(target, read)
 
 
 def get_key(options: StoreOptions, key_id: str) -> "Key":
@@ -75,7 +91,7 @@ def get_key(options: StoreOptions, key_id: str) -> "Key":
         entry = await keys.find(key_id)
         if entry is None:
             raise _missing(key_id, target)
-        return await show(keys, entry)
+        return await show(target, keys, entry)
 
     target = target_of(options)
     return within(target, read)
@@ -83,10 +99,17 @@ def get_key(options: StoreOptions, key_id: str) -> "Key":
 
 def update_key(options: StoreOptions, key_id: str, changes: dict[str, Any], *, force: bool) -> "Key":
     async def write(keys: "StoredKeys") -> "Key":
-        await _require_there(keys, key_id, target)
-        return await show(keys, await keys.change(key_id, lambda entry: entry.change(**changes)))
+        entry = await keys.find(key_id)
+        if entry is None:
+            raise _missing(key_id, target)
+        if "limits" in changes and not force:
+            async with _spending(target) as spending:
+                await spending.require_room(entry, changes["limits"])
+        return await show(target, keys, await keys.change(key_id, lambda entry: entry.change(**changes)))
 
     target = target_of(options)
+    if "limits" in changes:
+        changes = {**changes, "limits": read_limits(target, changes["limits"])}
     if not force:
         check_names(target, roles=changes.get("roles"), teams=changes.get("teams"))
     return within(target, write)
@@ -98,7 +121,7 @@ def rotate_key(options: StoreOptions, key_id: str, *, overlap: int, force: bool)
     async def write(keys: "StoredKeys") -> "tuple[str, Key]":
         await _require_there(keys, key_id, target)
         token, entry = await keys.rotate(key_id, lambda _: None, overlap=overlap, force=force)
-        return token, await show(keys, entry)
+        return token, await show(target, keys, entry)
 
     target = target_of(options)
     return within(target, write)
@@ -122,11 +145,28 @@ def revoke_key(options: StoreOptions, key_id: str) -> KeyStore:
     return target
 
 
-async def show(keys: "StoredKeys", entry: "KeptKey") -> "Key":
+async def show(target: KeyStore, keys: "StoredKeys", entry: "KeptKey") -> "Key":
     """What is known of it."""
     from core.services.keys.shown import show as shown
 
-    return shown(entry, last_used=await keys.last_used(entry), now=keys.now)
+    last_used = await keys.last_used(entry)
+    if not entry.key.limits:
+        return shown(entry, last_used=last_used, limits=[], now=keys.now)
+    async with _spending(target) as spending:
+        return shown(entry, last_used=last_used, limits=await spending.show(entry), now=keys.now)
+
+
+@asynccontextmanager
+async def _spending(target: KeyStore) -> "AsyncGenerator[KeySpending]":
+    from core.services.keys.limits import KeySpending
+    from core.stores.connect import COUNTERS
+
+    store = None if target.counters is None else COUNTERS.connect(target.counters)
+    try:
+        yield KeySpending(store, target.shards)
+    finally:
+        if store is not None:
+            await store.close()
 
 
 def now() -> int:

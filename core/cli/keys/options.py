@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 import re
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -10,6 +10,11 @@ MOST_NAME: Final = 100
 MOST_OVERLAP: Final = 30 * 86_400  # seconds
 NEVER: Final = -1
 PERIOD: Final = re.compile(r"([1-9][0-9]{0,4})([dh])", re.ASCII)
+LIMIT: Final = (
+    'write --limit "month money 5", or "minute requests 60 tokens 20000", with soft 0.9 or the word warn at its end'
+)
+WINDOWS: Final = ("minute", "hour", "day", "month")
+UNITS: Final = ("requests", "tokens", "money", "soft")
 TABLE: Final = re.compile(r"\S{3,1024}")  # a name or an ARN
 
 
@@ -37,6 +42,31 @@ def patterns(text: str) -> list[str]:
     """Patterns of models, each once; `*` alone is all of them, which is an empty list here."""
     names = roles(text)
     return [] if names == ["*"] else names
+
+
+def limit(text: str) -> dict[str, Any]:
+    """A row, as a body has it: a window and what may be used in it."""
+    window, *words = text.split() or [""]
+    row: dict[str, Any] = {"window": window}
+    if words[-1:] == ["warn"]:
+        row["hard"] = words.pop() != "warn"
+    pairs = dict(zip(words[::2], words[1::2], strict=False))
+    if window not in WINDOWS or len(words) != 2 * len(pairs) or not {*pairs} <= {*UNITS} or not {*pairs} - {"soft"}:
+        raise click.BadParameter(f"`{text}` is no limit; {LIMIT}")
+    try:
+        row |= {name: _amount(name, amount) for name, amount in pairs.items()}
+    except ValueError:
+        raise click.BadParameter(f"`{text}` has no number where one must be; {LIMIT}") from None
+    return row
+
+
+def _amount(name: str, text: str) -> int | float | str:
+    return text if name == "money" else float(text) if name == "soft" else int(text)
+
+
+def limit_or_none(text: str) -> dict[str, Any]:
+    """As `limit`; empty for none."""
+    return {} if text == "none" else limit(text)
 
 
 def overlap(text: str) -> int:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 from core.cli.terminal import Columns, clean, clip_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from core.apis.answers.keys import Key
+    from core.apis.answers.keys import Key, LimitOfKey
 
 COLUMNS: Final[Columns] = (
     ("ID", 12),
@@ -51,7 +51,26 @@ def facts(key: "Key", now: float) -> str:
         "rotated": "never" if key["rotated"] is None else moment(key["rotated"]),
         **({} if until is None else {"overlap": f"the secret before passes until {moment(until)}"}),
     }
-    return "\n".join(clean(f"{name + ':':11} {fact}") for name, fact in lines.items())
+    rows = [*lines.items(), *(("limit", text) for limit in key["limits"] for text in _limit_texts(limit))]
+    return "\n".join(clean(f"{name + ':':11} {fact}") for name, fact in rows)
+
+
+def _limit_texts(limit: "LimitOfKey") -> "Iterator[str]":
+    use = limit["used"]
+    units = {
+        "requests": (limit["requests"], None if use is None else use["requests"]),
+        "tokens": (limit["tokens"], None if use is None else use["tokens"]),
+        limit["currency"]: (limit["money"], None if use is None else use["money"]),
+    }
+    for unit, (most, count) in units.items():
+        if most is not None:
+            of = f"{_number(most)} {unit} a {limit['window']}"
+            so_far = "" if count is None else f", {_number(count)} used"
+            yield f"{of}{so_far}, until {moment(limit['resets'])}{'' if limit['hard'] else ' (warns only)'}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.9f}".rstrip("0").rstrip(".")
 
 
 def moment(seconds: int) -> str:

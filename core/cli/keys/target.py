@@ -14,6 +14,7 @@ from core.config.places import Value, steps, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.records import DynamoStore, Record, SqliteStore
 from core.config.redact import names_secret
+from core.config.security import QuotaConfig
 from core.platform import environment
 from core.platform.commands import path_word
 
@@ -41,6 +42,7 @@ class KeyStore:
     """`opens`: whether an auth provider of the run config, `source`, takes API keys; None if that is not known.
 
     `document` is the run config, None where there is only a table; `options` are those that lead to the store again.
+    `counters` are where the quota counts what keys use, and `shards` over how many accounts each: 0 without a quota, None where that is not known.
     """
 
     settings: KeySettings
@@ -48,6 +50,8 @@ class KeyStore:
     source: str = "the deployment's run config"
     opens: bool | None = None
     document: Value = None
+    counters: SqliteStore | DynamoStore | None = None
+    shards: int | None = None
 
     @property
     def place(self) -> str:
@@ -75,7 +79,9 @@ def target_of(options: StoreOptions) -> KeyStore:
     path, loaded = load_config(options["config"], options["env"])
     pairs = [f"--env {quote(f'{name}={value}')}" for name, value in options["env"] if not names_secret(name)]
     words = " ".join([f"--config {path_word(options['config'])}", *pairs])
-    return KeyStore(_settings(str(path), loaded), words, str(path), _opens(loaded.document), loaded.document)
+    counters, shards = _counters(loaded)
+    opens = _opens(loaded.document)
+    return KeyStore(_settings(str(path), loaded), words, str(path), opens, loaded.document, counters, shards)
 
 
 def _settings(source: str, loaded: Loaded) -> KeySettings:
@@ -90,6 +96,15 @@ def _settings(source: str, loaded: Loaded) -> KeySettings:
     if record is None or problems:
         raise ConfigInvalid(source, problems + more)
     return record
+
+
+def _counters(loaded: Loaded) -> tuple[SqliteStore | DynamoStore | None, int | None]:
+    """Where the quota counts, and its shards; nothing is known where its part of the run config is wrong."""
+    quota = to_mapping(loaded.document.get("server")).get("quota")
+    if not quota:
+        return None, 0
+    record, problems = loaded.check(QuotaConfig, quota, "server.quota")
+    return (None, None) if record is None or problems else (record.kvstore, record.shards)
 
 
 def _opens(document: Value) -> bool:

@@ -6,13 +6,14 @@ from functools import partial
 from typing import Final
 
 from core.apis.index import all_manifests, kinds, manifest
+from core.config.usage import usage_of
 from core.frame.dotted import load
 from core.resolution.erasure import shared
 from core.resolution.stack import Stack
 from core.services.configurations import erasing as configurations
 from core.services.erasure import Erase
 from core.services.jobs import erasing as jobs
-from core.stores.connect import ANSWERS, BLOBS, CONFIGURATIONS, COUNTERS, JOBS, REGISTRY, SEMAPHORES
+from core.stores.connect import ANSWERS, BLOBS, CONFIGURATIONS, COUNTERS, JOBS, REGISTRY, SEMAPHORES, USAGE
 
 SERVER: Final = "server"
 """What is no API's is shown by the section of the run config."""
@@ -70,6 +71,7 @@ def _of_server(stack: Stack) -> Iterator[Source]:
     if (answers := stack.stores.find(ANSWERS)) is not None:
         yield Source(SERVER, partial(shared.answers, answers))
     if (counters := stack.stores.find(COUNTERS)) is not None:
-        yield Source(SERVER, partial(shared.counters, counters))
+        usage, days = partial(stack.stores.find, USAGE), usage_of(stack.config).retention_days
+        yield Source(SERVER, partial(shared.counters, counters, usage, days))
     if (semaphores := stack.stores.find(SEMAPHORES)) is not None:
         yield Source(SERVER, partial(shared.streams, semaphores))

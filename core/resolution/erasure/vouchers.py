@@ -25,7 +25,7 @@ def estate_of(config: RunConfig, principal_id: str, issuer: str | None) -> Estat
     """
     auth = config.server.auth
     if auth is None:
-        raise ConfigInvalid("PRINCIPAL", [Problem("", NO_AUTH)])
+        raise ConfigInvalid("--principal", [Problem("", NO_AUTH)])
     vouchers = [voucher_of(entry.type, entry.config) for entry in auth.providers]
     voucher = _only(principal_id, vouchers) if issuer is None else _named(issuer, vouchers)
     return Estate(Principal(principal_id, {}, voucher), heir_of(auth))
@@ -34,7 +34,7 @@ def estate_of(config: RunConfig, principal_id: str, issuer: str | None) -> Estat
 def _only(principal_id: str, vouchers: list[str | None]) -> str:
     if len(vouchers) == 1 and vouchers[0] is not None:
         return vouchers[0]
-    raise ConfigInvalid("--issuer", [Problem("", WHICH.format(principal_id, _choices(vouchers)))])
+    raise ConfigInvalid("--vouched-by", [Problem("", WHICH.format(principal_id, _choices(vouchers)))])
 
 
 def _named(issuer: str, vouchers: list[str | None]) -> str:
@@ -44,7 +44,7 @@ def _named(issuer: str, vouchers: list[str | None]) -> str:
         return matches[0]
     if issuer.partition(" ")[0] in TYPES and (issuer == "api_key" or " " in issuer):
         return issuer
-    raise ConfigInvalid("--issuer", [Problem("", UNKNOWN.format(issuer, _choices(vouchers)))])
+    raise ConfigInvalid("--vouched-by", [Problem("", UNKNOWN.format(issuer, _choices(vouchers)))])
 
 
 def _spellings(voucher: str) -> tuple[str, str]:

@@ -175,6 +175,7 @@ UNLIMITED: Final[JsonObject] = {
     "shadow": False,
     "requests": None,
     "tokens": None,
+    "limits": [],
 }
 
 

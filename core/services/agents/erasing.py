@@ -4,9 +4,10 @@ from functools import partial
 
 from core.routing.policy import owner_list
 from core.services.agents.collection import tally_id
-from core.services.agents.records import AGENT
+from core.services.agents.records import AGENT, show_agent
 from core.services.agents.removal import remove_agent
 from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.extracts import Read, extract_json, path_of
 from core.services.parts import Parts
 from core.services.responses.state.place import STORE, StatePlace
 from core.stores.documents.port import Document
@@ -22,8 +23,12 @@ def erase(parts: Parts) -> Erase | None:
 async def _pieces(state: StatePlace, estate: Estate) -> Pieces:
     owner = owner_list(estate.principal)
     async for documents in walk_pages(state.store, AGENT, owner):
-        yield [Piece("agents", partial(_remove, state, document)) for document in documents]
+        yield [Piece("agents", partial(_remove, state, document), read=_reading(document)) for document in documents]
     yield [Piece("", partial(_forget_tally, state, owner))]
+
+
+def _reading(agent: Document) -> Read:
+    return partial(extract_json, path_of("agents", f"{agent.id}.json"), show_agent(agent))
 
 
 async def _remove(state: StatePlace, agent: Document) -> bool:

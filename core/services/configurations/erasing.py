@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from core.apis.configurations import Configuration
 from core.config.overlay import Overlay
+from core.config.redact import redact
 from core.errors import NotFound
 from core.services.configurations.versions import change_of_removal
 from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.extracts import Read, extract_json, path_of
 from core.stores.configurations.port import ConfigurationStore
 
 PAGE: Final = 100
@@ -27,11 +29,26 @@ async def _pieces(store: ConfigurationStore, estate: Estate) -> Pieces:
     before: int | None = None
     while page := await store.page(before=before, limit=PAGE):
         yield [
-            Piece("configurations", partial(_remove, store, estate, configuration.version))
+            Piece(
+                "configurations",
+                partial(_remove, store, estate, configuration.version),
+                read=_reading(configuration, estate),
+            )
             for configuration in page
             if _disowned(configuration, estate) != configuration
         ]
         before = page[-1].version
+
+
+def _reading(configuration: Configuration, estate: Estate) -> Read:
+    """What the principal registered, without secrets: the version, or what it has set in the version of another."""
+    is_own = estate.has(configuration.owner)
+    overlay = {
+        api: {name: override for name, override in overrides.items() if is_own or estate.has(override.get("owner"))}
+        for api, overrides in configuration.overlay.items()
+    }
+    facts = {"version": configuration.version, "created": configuration.created, "overlay": redact(overlay)}
+    return partial(extract_json, path_of(f"{configuration.version}.json"), facts)
 
 
 async def _remove(store: ConfigurationStore, estate: Estate, version: int) -> bool:

@@ -5,8 +5,9 @@ from functools import partial
 from core.routing.policy import owner_list
 from core.services.datasets.collection import DatasetCollection
 from core.services.datasets.keeping import OWNERS, tally_id
-from core.services.datasets.records import DATASET, DatasetRecord
+from core.services.datasets.records import DATASET, DatasetRecord, show_dataset
 from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.extracts import Extract, extract_json, path_of
 from core.services.parts import Parts
 from core.stores.connect import BLOBS, DOCUMENTS
 from core.stores.documents.port import Document
@@ -23,10 +24,25 @@ async def _pieces(datasets: DatasetCollection, estate: Estate) -> Pieces:
     async for documents in walk_pages(datasets.store, DATASET, ""):
         own = [document for document in documents if estate.has(document.owner)]
         yield [
-            Piece("datasets", partial(_remove, datasets, document), bytes=DatasetRecord.of(document).bytes)
+            Piece(
+                "datasets",
+                partial(_remove, datasets, document),
+                bytes=DatasetRecord.of(document).bytes,
+                read=partial(_read, datasets, document),
+            )
             for document in own
         ]
     yield [Piece("", partial(_forget_tally, datasets, estate))]
+
+
+async def _read(datasets: DatasetCollection, document: Document) -> Extract:
+    """What is said of it, and its rows, unless a provider has them."""
+    async for file in extract_json(path_of("datasets", document.id, "dataset.json"), show_dataset(document)):
+        yield file
+    path = path_of("datasets", document.id, "rows.jsonl")
+    for segment in DatasetRecord.of(document).parts():
+        async for chunk in datasets.blobs.read(segment.key):
+            yield path, chunk
 
 
 async def _remove(datasets: DatasetCollection, document: Document) -> bool:

@@ -4,10 +4,11 @@ from functools import partial
 
 from core.routing.policy import owner_list
 from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.extracts import Extract, extract_bytes, extract_json, path_of
 from core.services.files.collection import FileCollection
 from core.services.files.keeping import removal, tally_id
 from core.services.files.parts import UploadParts
-from core.services.files.records import FILE, UPLOAD, FileRecord, UploadRecord
+from core.services.files.records import FILE, PART, UPLOAD, FileRecord, PartRecord, UploadRecord, show_file, show_upload
 from core.services.files.sweeping import forget_owner
 from core.services.files.uses import take_out
 from core.services.parts import Parts
@@ -24,13 +25,43 @@ def erase(parts: Parts) -> Erase | None:
 async def _pieces(files: FileCollection, estate: Estate) -> Pieces:
     owner = owner_list(estate.principal)
     async for documents in walk_pages(files.store, UPLOAD, owner):
-        yield [Piece("uploads", partial(_remove_upload, files, document)) for document in documents]
+        yield [
+            Piece("uploads", partial(_remove_upload, files, document), read=partial(_read_upload, files, document))
+            for document in documents
+        ]
     async for documents in walk_pages(files.store, FILE, owner):
         yield [
-            Piece("files", partial(_remove_file, files, document), bytes=FileRecord.read(document.body).bytes)
+            Piece(
+                "files",
+                partial(_remove_file, files, document),
+                bytes=FileRecord.read(document.body).bytes,
+                read=partial(_read_file, files, document),
+            )
             for document in documents
         ]
     yield [Piece("", partial(_forget_tally, files, owner))]
+
+
+async def _read_file(files: FileCollection, document: Document) -> Extract:
+    """What is said of it, and its bytes, if they have come."""
+    record = FileRecord.read(document.body)
+    async for file in extract_json(path_of("files", document.id, "file.json"), show_file(document)):
+        yield file
+    if record.status == "processed":
+        chunks = files.storages.get(record.provider_id).read(record.key)
+        async for file in extract_bytes(path_of("files", document.id, "content"), chunks):
+            yield file
+
+
+async def _read_upload(files: FileCollection, document: Document) -> Extract:
+    async for file in extract_json(path_of("uploads", document.id, "upload.json"), show_upload(document, None)):
+        yield file
+    async for documents in walk_pages(files.store, PART, document.id):
+        for part in documents:
+            record = PartRecord.read(part.body)
+            chunks = files.storages.get(record.provider_id).read(record.key)
+            async for file in extract_bytes(path_of("uploads", document.id, "parts", part.id), chunks):
+                yield file
 
 
 async def _remove_file(files: FileCollection, document: Document) -> bool:

@@ -1,5 +1,7 @@
 """Assembles the inference service: the router, the shields around it, and the API of 0.2 over both."""
 
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from core.apis.inference import Inference
@@ -17,16 +19,18 @@ if TYPE_CHECKING:
     from core.apis.batch_engine import NativeBatches
     from core.apis.native import NativeInference
     from core.apis.native_responses import NativeResponses
-    from core.apis.prices import Price
+    from core.apis.prices import MoneyBounds, Price
     from core.apis.rerank import Reranking
+    from core.config.usage import UsageConfig
     from core.services.inference.prices import Prices
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"inference": ..., "native_inference": ..., "native_responses": ..., "native_batches": ..., "rerank": ...}`."""
+    """`{"inference": ..., "native_inference": ..., "native_responses": ..., "native_batches": ..., "rerank": ..., "money": ...}`."""
     providers, circuits = parts.providers("inference"), parts.circuits
     policy = ShieldPolicy(parts.safety, lambda: parts.registries.get("shield"))
-    find_price = _price_finder(parts)
+    usage = cache(lambda: parts.usage)  # read where an answer, or a limit of money, asks for it
+    find_price = _price_finder(usage, parts.provider_types)
 
     def inference(call: Call | None) -> InferenceRouter | ShieldedInference:
         """The stack itself gets no shields, nor does a shield's own guard model: it would be judged by itself forever."""
@@ -48,8 +52,14 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
 
         return Router(parts.registries["model"](call), providers, call, policy)
 
+    def money(call: Call | None) -> "MoneyBounds":
+        from core.services.inference.money import MoneyRouter as Router  # late: where a limit of money binds
+
+        return Router(parts.registries["model"](call), find_price, refuses=usage().unpriced == "refuse")
+
     return {
         "inference": inference,
+        "money": money,
         "native_responses": native_responses,
         "native_batches": native_batches,
         "native_inference": lambda call: _native(inference(call)),
@@ -57,7 +67,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     }
 
 
-def _price_finder(parts: Parts) -> "FindPrice":
+def _price_finder(usage: "Callable[[], UsageConfig]", provider_types: Mapping[str, str]) -> "FindPrice":
     prices: list[Prices] = []
 
     def find_price(models: GuardedRegistry, resource: Resource, target: Target) -> "Price | None":
@@ -65,7 +75,7 @@ def _price_finder(parts: Parts) -> "FindPrice":
         if not prices:
             from core.services.inference.prices import Prices
 
-            prices.append(Prices(parts.prices, parts.provider_types))
+            prices.append(Prices(usage().prices, provider_types))
         return prices[0].find(models, resource, target)
 
     return find_price

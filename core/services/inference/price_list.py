@@ -1,7 +1,7 @@
 """The prices that ship: what vendors publish, in USD per million tokens, of models whose price depends on nothing else.
 
 A price that goes up with the length of the prompt, or depends on the region, as all of Bedrock's do, is not here: it is not known.
-The run config and a model's metadata go first. Looked up on 2026-11-30.
+The run config and a model's metadata go first. Claude's writes to a cache that lasts an hour cost twice its input.
 
 Sources: https://developers.openai.com/api/docs/pricing and the pages of its models, https://platform.claude.com/docs/en/about-claude/pricing,
 https://console.groq.com/docs/models.
@@ -9,6 +9,8 @@ https://console.groq.com/docs/models.
 
 from typing import Final
 
+DATED: Final = "2026-11-30"
+"""When they were looked up."""
 OPENAI: Final = {
     "gpt-4o-mini": {"input": "0.15", "cached_input": "0.075", "output": "0.6"},
     "gpt-4o-mini-2024-07-18": {"input": "0.15", "cached_input": "0.075", "output": "0.6"},
@@ -30,15 +32,20 @@ OPENAI: Final = {
     "text-embedding-3-small": {"input": "0.02"},
     "text-embedding-3-large": {"input": "0.13"},
 }
-OPUS: Final = {"input": "5", "cached_input": "0.5", "cache_write": "6.25", "output": "25"}
-SONNET: Final = {"input": "3", "cached_input": "0.3", "cache_write": "3.75", "output": "15"}
-HAIKU: Final = {"input": "1", "cached_input": "0.1", "cache_write": "1.25", "output": "5"}
+OPUS: Final = {"input": "5", "cached_input": "0.5", "cache_write": "6.25", "cache_write_1h": "10", "output": "25"}
+OPUS_5_5: Final = {"input": "4", "cached_input": "0.2", "cache_write": "5", "cache_write_1h": "8", "output": "20"}
+SONNET: Final = {"input": "3", "cached_input": "0.3", "cache_write": "3.75", "cache_write_1h": "6", "output": "15"}
+SONNET_5: Final = {"input": "2", "cached_input": "0.2", "cache_write": "2.5", "cache_write_1h": "4", "output": "10"}
+HAIKU: Final = {"input": "1", "cached_input": "0.1", "cache_write": "1.25", "cache_write_1h": "2", "output": "5"}
 CLAUDE: Final = {
     "claude-opus-4-5*": OPUS,
     "claude-opus-4-6*": OPUS,
     "claude-opus-4-7*": OPUS,
     "claude-opus-4-8*": OPUS,
+    "claude-opus-5": OPUS,
+    "claude-opus-5-5": OPUS_5_5,
     "claude-sonnet-4-6*": SONNET,
+    "claude-sonnet-5": SONNET_5,
     "claude-haiku-4-5*": HAIKU,
 }
 GROQ: Final = {

@@ -42,21 +42,21 @@ class Prices:
 
     def _at(self, target: Target) -> tuple[Price | None, Price | None]:
         """What the run config, and the list that ships, say of a place."""
-        known = self._known.get(target.place)
-        if known is None:
+        entry = self._known.get(target.place)
+        if entry is None:
             provider_type = self._types.get(target.provider_id, "")
             rows = [
                 (row.model, row.rates)
                 for row in self._rows
                 if row.provider_id == target.provider_id or row.provider_type == provider_type
             ]
-            listed = PRICES.get(provider_type, {})
-            shipped = next((rates for model, rates in listed.items() if _is_like(model, target.model)), None)
+            table = PRICES.get(provider_type, {})
+            shipped = next((rates for model, rates in table.items() if _is_like(model, target.model)), None)
             configured = next((price for model, price in rows if _is_like(model, target.model)), None)
-            known = configured, None if shipped is None else parse_price(shipped)
+            entry = configured, None if shipped is None else parse_price(shipped)
             if len(self._known) < MOST_KNOWN:
-                self._known[target.place] = known
-        return known
+                self._known[target.place] = entry
+        return entry
 
 
 def _is_like(pattern: str, model: str) -> bool:

@@ -1,17 +1,28 @@
 """What a principal keeps of jobs: they are stopped, then removed with their shards, results and blobs."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import partial
+import math
 import time
 from typing import Final
 
+from core.config.redact import redact
 from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.extracts import Extract, extract_bytes, extract_json, path_of
 from core.services.jobs.parts import folder
+from core.services.jobs.secrets import NAME
 from core.stores.blobs.port import BlobStore
 from core.stores.jobs.port import ENDED, Job, JobStore
 
 PAGE: Final = 100
 TOGETHER: Final = 100  # that are removed before the next are looked at
+SHOWN: Final = frozenset(
+    (
+        *("id", "kind", "request", "created", "deadline", "expires", "started", "ended"),
+        *("status", "outcome", "reason", "rows", "counts", "result"),
+    )
+)
 
 
 def erase(jobs: JobStore, blobs: BlobStore | None, kinds: Iterable[str]) -> Erase:
@@ -25,7 +36,10 @@ async def _pieces(jobs: JobStore, blobs: BlobStore | None, kinds: tuple[str, ...
             jobs, kind, estate.principal.identity
         )  # before any goes: a page begins after one that is there
         for start in range(0, len(ids), TOGETHER):
-            yield [Piece("jobs", partial(_remove, jobs, blobs, id_)) for id_ in ids[start : start + TOGETHER]]
+            yield [
+                Piece("jobs", partial(_remove, jobs, blobs, id_), read=partial(_read, jobs, blobs, id_))
+                for id_ in ids[start : start + TOGETHER]
+            ]
 
 
 async def _ids(jobs: JobStore, kind: str, owner: str) -> list[str]:
@@ -35,6 +49,24 @@ async def _ids(jobs: JobStore, kind: str, owner: str) -> list[str]:
         ids += [job.id for job in page.jobs]
         more = page.has_more and bool(page.jobs)
     return ids
+
+
+async def _read(jobs: JobStore, blobs: BlobStore | None, job_id: str) -> Extract:
+    """What was asked, how it went, and what it has written; nothing of what it keeps sealed for providers."""
+    job = await jobs.get(job_id)
+    if job is None:
+        return
+    facts = {name: value for name, value in asdict(job).items() if name in SHOWN}
+    async for file in extract_json(path_of("jobs", job_id, "job.json"), redact(facts)):
+        yield file
+    if blobs is None:
+        return
+    below = folder(job_id)
+    for key in await blobs.old_keys(below, before=math.inf):
+        name = key.removeprefix(below)
+        if name != NAME:
+            async for file in extract_bytes(path_of("jobs", job_id, "blobs", *name.split("/")), blobs.read(key)):
+                yield file
 
 
 async def _remove(jobs: JobStore, blobs: BlobStore | None, job_id: str) -> bool:

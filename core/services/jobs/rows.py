@@ -11,7 +11,7 @@ import heapq
 import json
 import logging
 from random import uniform
-from typing import Final
+from typing import Any, Final
 
 from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable, StateUnavailable
 from core.frame.callers import CURRENT_CALL, Call
@@ -55,6 +55,11 @@ def no_bound(_: Row) -> int:
     return 0
 
 
+def no_order(_: Row) -> Any:  # noqa: ANN401 - a core.quota.order.Order, or None
+    """What a model is asked is not known before."""
+    return None
+
+
 def one_request(_: Row) -> int:
     """Most rows ask once."""
     return 1
@@ -65,7 +70,7 @@ class RowWork:
     """`read` gives the rows of a shard, each time the same in the same order; `ask` what one comes to.
 
     `fail` spells the error line of a row; `bound` are the tokens that it may make, `requests` how many it counts as (see
-    `core.quota.quota.Quota.admit`). `at_once` is how many rows of a shard are under way at most.
+    `core.quota.quota.Quota.admit`), and `order` what a model is asked. `at_once` is how many rows of a shard are under way at most.
     """
 
     read: Read
@@ -73,6 +78,7 @@ class RowWork:
     fail: Fail = error_line
     bound: Callable[[Row], int | None] = no_bound
     requests: Callable[[Row], int] = one_request
+    order: Callable[[Row], Any] = no_order
     at_once: int = AT_ONCE
 
     async def work(self, run: ShardRun) -> None:
@@ -216,10 +222,11 @@ class _Rows:
 
     async def _ask(self, attempt: _Try) -> Result:
         if attempt.ticket is None:
-            bound, requests = None, 1
+            bound, requests, order = None, 1, None
             if not isinstance(self._run.admission, Unlimited):
                 bound, requests = self._work.bound(attempt.row), self._work.requests(attempt.row)
-            attempt.ticket = await self._run.admission.admit(attempt.call, bound, requests)
+                order = self._work.order(attempt.row)
+            attempt.ticket = await self._run.admission.admit(attempt.call, bound, requests, order)
         async with asyncio.timeout(ROW_SECONDS):
             return await self._work.ask(attempt.row, attempt.call)
 
@@ -241,7 +248,7 @@ class _Rows:
     async def _settle(self, attempt: _Try, *, failed: bool) -> None:
         charge = attempt.call.end(failed=failed)
         if attempt.ticket is not None:
-            await attempt.ticket.settle(charge.tokens, charge.further, charge.least)
+            await attempt.ticket.settle(charge)
 
 
 def _call_like(call: Call) -> Call:

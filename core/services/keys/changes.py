@@ -51,7 +51,7 @@ class StoredKeys:
         return rows
 
     async def change(self, key_id: str, make: Callable[[KeptKey], KeptKey]) -> KeptKey:
-        """Write what `make` makes of the key, as often as others are ahead of it.
+        """Write what `make` makes of the key, as often as others are ahead of it; the key as it is is not written, and in no audit trail.
 
         Raises:
             NotFound: there is no such key.
@@ -60,7 +60,7 @@ class StoredKeys:
         for _ in range(TRIES):
             entry = await self._get(key_id)
             changed = make(entry)
-            if await self.registry.replace(changed.resource, expect=entry.resource, by=self.author):
+            if changed is entry or await self.registry.replace(changed.resource, expect=entry.resource, by=self.author):
                 return changed
         raise Conflict(BUSY)
 

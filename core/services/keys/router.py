@@ -8,6 +8,7 @@ from core.apis.answers.keys import Key, KeyList, KeyWithSecret
 from core.apis.keys import ChangedKey, KeysQuery, NewKey, RotatedKey
 from core.errors import InvalidRequest, NotFound
 from core.services.keys.changes import PAGE, StoredKeys, missing
+from core.services.keys.limits import KeySpending, allowances_of
 from core.services.keys.rules import KeyRules
 from core.services.keys.shown import show
 from core.stores.registry.kept_key import KeptKey
@@ -21,19 +22,24 @@ CLEARABLE: Final = frozenset({"models", "expires"})  # where null is a value: al
 class KeysRouter:
     """Answers `core.apis.keys.Keys`."""
 
-    def __init__(self, store: StoredKeys, rules: KeyRules, headers: MutableMapping[str, str]) -> None:
+    def __init__(
+        self, store: StoredKeys, rules: KeyRules, spending: KeySpending, headers: MutableMapping[str, str]
+    ) -> None:
         """`headers` are those of the answer."""
         self._store = store
         self._rules = rules
+        self._spending = spending
         self._headers = headers
 
     async def create(self, request: NewKey) -> KeyWithSecret:
-        now = self._store.now
+        now, limits = self._store.now, allowances_of(request.limits)
+        self._spending.require_counting(limits)
         token, resource = issue(
             request.name,
             request.roles,
             teams=request.teams,
             models=request.models,
+            limits=limits,
             expires=request.expires,
             now=now,
             owner=self._rules.guard.owner,
@@ -69,12 +75,18 @@ class KeysRouter:
         return await self._show(await self._readable(key_id))
 
     async def update(self, request: ChangedKey, key_id: str) -> Key:
-        await self._readable(key_id)
+        entry = await self._readable(key_id)
+        self._rules.require("update", entry)
         self._check(request, self._store.now)
-        names = request.model_fields_set - {"force"}
+        names = request.model_fields_set - {"force", "limits"}
         changes: dict[str, Any] = {
             name: value for name in names if (value := getattr(request, name)) is not None or name in CLEARABLE
         }
+        if request.limits is not None:
+            changes["limits"] = limits = allowances_of(request.limits)
+            self._spending.require_counting(limits)
+            if not request.force:
+                await self._spending.require_room(entry, limits)
 
         def make(entry: KeptKey) -> KeptKey:
             self._rules.require("update", entry)
@@ -119,7 +131,8 @@ class KeysRouter:
         return entry
 
     async def _show(self, entry: KeptKey) -> Key:
-        return show(entry, last_used=await self._store.last_used(entry), now=self._store.now)
+        last_used, limits = await asyncio.gather(self._store.last_used(entry), self._spending.show(entry))
+        return show(entry, last_used=last_used, limits=limits, now=self._store.now)
 
     def _once(self, token: str) -> str:
         self._headers["cache-control"] = NOT_KEPT

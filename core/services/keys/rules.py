@@ -7,7 +7,7 @@ from typing import Final
 from core.config.naming import unknown_names
 from core.config.policy import Action, matches_pattern
 from core.errors import InvalidRequest, PermissionDenied
-from core.frame.callers import CATEGORIES, OWN, Principal
+from core.frame.callers import CATEGORIES, OWN, Allowance, Principal
 from core.routing.guard import Guard, Item
 from core.routing.policy import ISSUER, Owner
 from core.stores.registry.kept_key import KeptKey
@@ -22,6 +22,9 @@ NOBODYS: Final[Owner] = {
     ISSUER: "the operator",
 }
 """Of a new key, and of those that the operator made: no caller is it or shares anything with it, so that rules about owners mean neither."""
+
+UNITS: Final = {"requests": "requests", "tokens": "tokens", "nanos": "money"}
+"""What an Allowance bounds, and the word for it."""
 
 type Names = Callable[[str], frozenset[str] | None]
 """From `roles` or `teams` to the names that the run config gives a meaning; None where any has one."""
@@ -72,8 +75,8 @@ class KeyRules:
     def require_gift(self, key: StoredKey, before: StoredKey | None = None) -> None:
         """Raise PermissionDenied where the key would open more than the caller may hand out; `before` is what it opens already.
 
-        That are roles and teams of the caller's own, others by `create` on `role::NAME` and `team::NAME`; and of models, where the
-        caller's own key is for some, those.
+        That are roles and teams of the caller's own, others by `create` on `role::NAME` and `team::NAME`; and of models and of use,
+        where the caller's own key is held to some, as much as that.
         """
         principal = self.guard.principal
         if principal is None:
@@ -88,15 +91,33 @@ class KeyRules:
                     )
         if before is None or key.models != before.models:
             _require_models(principal, key.models)
+        if before is None or key.limits != before.limits:
+            _require_limits(principal, key.limits)
 
 
 def _require_models(principal: Principal, models: Sequence[str] | None) -> None:
-    if principal.grant is None:
+    own = None if principal.grant is None else principal.grant.models
+    if own is None:
         return
-    own = principal.grant.models
     outside = ["*"] if models is None else [name for name in models if not _is_within(name, own)]
     if outside:
         raise PermissionDenied(f"Your own key is for {', '.join(own)}, so that it makes none for {', '.join(outside)}.")
+
+
+def _require_limits(principal: Principal, limits: Sequence[Allowance]) -> None:
+    for own in () if principal.grant is None else principal.grant.limits:
+        for unit in UNITS if own.hard else ():
+            most = getattr(own, unit)
+            bounds = [
+                bound
+                for row in limits
+                if row.hard and row.window == own.window and (bound := getattr(row, unit)) is not None
+            ]
+            if most is not None and (not bounds or min(bounds) > most):
+                raise PermissionDenied(
+                    f"Your own key has a limit of {UNITS[unit]} a {own.window}, so that it makes none without such a "
+                    "limit, and none with a higher one."
+                )
 
 
 def _is_within(pattern: str, others: Iterable[str]) -> bool:

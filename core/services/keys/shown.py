@@ -1,11 +1,11 @@
 """A key as a client gets it: nothing of what its secret could be told by."""
 
-from core.apis.answers.keys import Key
+from core.apis.answers.keys import Key, LimitOfKey
 from core.stores.registry.kept_key import KeptKey
 
 
-def show(entry: KeptKey, *, last_used: int | None, now: int) -> Key:
-    """`last_used` and `now` are in Unix seconds."""
+def show(entry: KeptKey, *, last_used: int | None, limits: list[LimitOfKey], now: int) -> Key:
+    """`last_used` and `now` are in Unix seconds; `limits` are the key's, with what was used."""
     key, resource = entry.key, entry.resource
     return {
         "id": entry.id,
@@ -18,6 +18,7 @@ def show(entry: KeptKey, *, last_used: int | None, now: int) -> Key:
         "roles": key.roles,
         "teams": key.teams,
         "models": key.models,
+        "limits": limits,
         "revision": key.revision,
         "rotated": key.rotated,
         "previous_until": key.previous.until if key.previous is not None and now < key.previous.until else None,

@@ -8,8 +8,10 @@ from typing import Final
 
 from core.errors import StaleRevision
 from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.extracts import extract_json, path_of
 from core.services.parts import Parts
 from core.services.vector_stores import removal
+from core.services.vector_stores.extracts import OF_OTHERS, read_file, read_store, show_of
 from core.services.vector_stores.file_records import StoreFiles
 from core.services.vector_stores.ingest.engine import Ingest
 from core.services.vector_stores.ingest.failures import Busy
@@ -42,7 +44,12 @@ async def _pieces(stores: StoreCollection, estate: Estate) -> Pieces:
 
 async def _piece_of(stores: StoreCollection, estate: Estate, document: Document) -> Piece:
     size = (await stores.store.tallies(STORES, document.id)).get(BYTES, 0)
-    return Piece("vector stores", partial(_remove_store, stores, estate, document.id), bytes=max(0, size))
+    return Piece(
+        "vector stores",
+        partial(_remove_store, stores, estate, document.id),
+        bytes=max(0, size),
+        read=partial(read_store, stores, document),
+    )
 
 
 async def _pieces_in(stores: StoreCollection, estate: Estate, store: Document) -> Pieces:
@@ -53,13 +60,18 @@ async def _pieces_in(stores: StoreCollection, estate: Estate, store: Document) -
                 "files in vector stores of others",
                 partial(_take_out, stores, estate, document),
                 bytes=FileRecord.read(document.body).usage_bytes,
+                read=partial(read_file, stores, document),
             )
             for document in documents
             if estate.has(document.owner)
         ]
     async for documents in walk_pages(stores.store, BATCHES, store.id):
         yield [
-            Piece("batches in vector stores of others", partial(_remove_batch, stores, document))
+            Piece(
+                "batches in vector stores of others",
+                partial(_remove_batch, stores, document),
+                read=partial(extract_json, path_of(OF_OTHERS, store.id, f"{document.id}.json"), show_of(document)),
+            )
             for document in documents
             if estate.has(document.owner)
         ]

@@ -5,9 +5,10 @@ from typing import Final
 
 from core.routing.policy import owner_list
 from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.extracts import Read, extract_json, path_of
 from core.services.parts import Parts
 from core.services.webhooks.collection import EndpointCollection, removal, tally_id
-from core.services.webhooks.records import ENDPOINT
+from core.services.webhooks.records import ENDPOINT, show
 from core.stores.connect import DOCUMENTS
 from core.stores.documents.port import Document, DocumentStore
 from core.stores.documents.walking import walk_pages
@@ -24,8 +25,13 @@ def erase(parts: Parts) -> Erase | None:
 async def _pieces(store: DocumentStore, estate: Estate) -> Pieces:
     owner = owner_list(estate.principal)
     async for documents in walk_pages(store, ENDPOINT, owner):
-        yield [Piece(NOUN, partial(_remove, store, document)) for document in documents]
+        yield [Piece(NOUN, partial(_remove, store, document), read=_reading(document)) for document in documents]
     yield [Piece("", partial(_forget_tally, store, owner))]
+
+
+def _reading(document: Document) -> Read:
+    """Without the secrets that it signs with."""
+    return partial(extract_json, path_of("endpoints", f"{document.id}.json"), show(document))
 
 
 async def _remove(store: DocumentStore, document: Document) -> bool:

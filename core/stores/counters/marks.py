@@ -35,6 +35,10 @@ class Mark:
         """Whether the write was carried out."""
         return self.name in item and int(item[self.name]["N"]) == self.number
 
+    def holds_in(self, item: Mapping[str, Any]) -> bool:
+        """Whether what its call holds is there."""
+        return self.is_in(item) and self.hold in item
+
     def stale(self, item: Mapping[str, Any]) -> dict[str, int]:
         """The marks that no write will ask for, with their numbers: old ones, of calls that hold nothing."""
         numbers = {name: int(value["N"]) for name, value in item.items() if name.startswith(PREFIX)}
@@ -64,8 +68,12 @@ class Marks:
             self._free, self._lanes = [], 0
         lane = heapq.heappop(self._free) if self._free else self._lanes
         self._lanes = max(self._lanes, lane + 1)
+        return self.follow(Mark(f"{PREFIX}{self._name}{lane}", 0))
+
+    def follow(self, mark: Mark) -> Mark:
+        """A later one for the same call: of a further write before the one that settles it."""
         self._last = max(self._last + 1, int(self._clock() * 1000))
-        return Mark(f"{PREFIX}{self._name}{lane}", self._last)
+        return Mark(mark.name, self._last)
 
     def end(self, mark: Mark) -> None:
         """Its outcome is known, or nobody waits for it and it holds nothing: the lane is another's from here on."""

@@ -3,11 +3,13 @@
 An account counts in windows of time, several at once, and has what calls under way hold of it until they are settled.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 from typing import Final, Protocol
 
 from core.config.security import Period
+from core.frame.callers import UsageRow
 
 GRACE: Final = 3600  # seconds that the counts of a window outlive it at least, for calls under way
 
@@ -101,15 +103,30 @@ def counters_of(client: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """What a call is counted as in the usage of its account, on one `day` (of UTC, since 1970-01-01).
+
+    `teams` are those of its caller then, sorted, quoted and joined by `+`; `expires`, in Unix seconds, is when it may vanish.
+    """
+
+    day: int
+    rows: tuple[UsageRow, ...]
+    teams: str = ""
+    expires: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Take:
     """Count `amount` in all `counters`, or in none: where one of them is not below its bound.
 
     The first counter is the one that an older form of the store may have. What `holds` is settled later, by its reservation.
+    `use` is counted as usage in the same write, and alone where there are no counters: nothing limits the call then.
     """
 
     counters: tuple[Counter, ...]
     amount: Counts
     holds: bool = False
+    use: Use | None = None
 
     @property
     def is_shut(self) -> bool:
@@ -120,29 +137,44 @@ class Take:
     @property
     def expires(self) -> int:
         """When all that it counts may vanish, in Unix seconds."""
-        return max(counter.window.expires for counter in self.counters)
+        of_use = 0 if self.use is None else self.use.expires
+        return max(of_use, *(counter.window.expires for counter in self.counters), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a call takes beside its own account, of one that many callers share, as a team's. It holds nothing itself, and has no usage.
+
+    No two of a call are of the same account, nor is one the call's own: a transaction of DynamoDB has each item once.
+    """
+
+    account: AccountKey
+    take: Take
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a take holds in the `counters` of an account; `name` and `number` are the store's own."""
+    """What a take holds in the `counters` of an account, and of those in `scopes`; `name` and `number` are the store's own."""
 
     account: AccountKey
     counters: tuple[Counter, ...]
     name: str
     number: int = 0
+    scopes: tuple[Scope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
     """`counts`, for each counter, are those after it was admitted, or as they stand if it was not: then nothing changed.
 
-    Of the first counter requests and tokens are known, else what the take counts or bounds: the rest may be 0.
+    Of the first counter requests and tokens are known, else what the take counts or bounds: the rest may be 0. Of a take with
+    scopes all may be 0 where it was admitted. `scopes` are the counts of these, for each counter, where it was refused.
     """
 
     admitted: bool
     counts: tuple[Counts, ...]
     reservation: Reservation | None = None
+    scopes: tuple[tuple[Counts, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +199,21 @@ class CounterStore(Protocol):
     Every method raises QuotaUnavailable when the store cannot be reached, or not in `patience` seconds.
     """
 
-    async def take(self, account: AccountKey, take: Take) -> Admission:
-        """Count, in one atomic conditional write; the account is made where there is none.
+    async def take(self, account: AccountKey, take: Take, scopes: Sequence[Scope] = ()) -> Admission:
+        """Count, in one atomic conditional write, or one transaction with that of each scope: in all of them, or in none.
 
-        However often it has to be sent, it counts once. What a counter of an older form has for the first window is taken over.
+        Accounts are made where there are none. However often it has to be sent, it counts once. What a counter of an older
+        form has for the first window is taken over.
         """
         ...
 
-    async def settle(self, reservation: Reservation, correction: Counts) -> None:
-        """Add the correction, which may be negative, to what was taken, and end the reservation: both once, or neither.
+    async def settle(
+        self, reservation: Reservation, correction: Counts, use: Use | None = None, scopes: Sequence[Counts] = ()
+    ) -> None:
+        """Add the correction, which may be negative, to what was taken, and `use` to the usage, and end the reservation: all once, or nothing.
 
-        One that was settled, or whose account is not there any more, is left alone. Where the store fails it stays, counted.
+        `scopes` are the corrections of those of the reservation, in their order. One that was settled, or whose account is not
+        there any more, is left alone. Where the store fails it stays, counted.
         """
         ...
 

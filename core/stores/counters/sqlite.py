@@ -1,10 +1,11 @@
 """Accounts in one SQLite file, shared by the processes of one machine: a row for each window, and one for what each call holds.
 
+Usage has a table beside (see `sqlite_tables`), and each write is one transaction over all.
 A statement takes some 10 microseconds. Windows are kept under the names that counters had before there were accounts.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 import logging
@@ -17,7 +18,7 @@ from uuid import uuid4
 from core.errors import QuotaUnavailable
 from core.platform.sqlite_file import open_file
 from core.platform.sqlite_inline import InlineConnection
-from core.platform.sqlite_schema import Schema
+from core.stores.counters import sqlite_tables as tables
 from core.stores.counters.port import (
     AccountKey,
     AccountState,
@@ -27,30 +28,18 @@ from core.stores.counters.port import (
     Counts,
     Held,
     Reservation,
+    Scope,
     Take,
+    Use,
     counters_of,
 )
+from core.stores.counters.sqlite_tables import SCHEMA
 
 PATIENCE: Final = 2.0  # seconds
 OWNER: Final = "The quota's"
 MOST: Final = 2**63 - 1  # SQLite's greatest integer
 TIDY_SECONDS: Final = 60
 TIDY_ROWS: Final = 1000  # deleted at a time, so that others can write in between
-
-VERSION_1: Final = (
-    """CREATE TABLE IF NOT EXISTS counters (
-        namespace TEXT NOT NULL, key TEXT NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL,
-        expires INTEGER NOT NULL, PRIMARY KEY (namespace, key)) WITHOUT ROWID""",
-    "CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires)",
-)
-VERSION_2: Final = (
-    "ALTER TABLE counters ADD COLUMN nanos INTEGER NOT NULL DEFAULT 0",
-    """CREATE TABLE reservations (
-        namespace TEXT NOT NULL, account TEXT NOT NULL, id TEXT NOT NULL, since REAL NOT NULL,
-        requests INTEGER NOT NULL, tokens INTEGER NOT NULL, nanos INTEGER NOT NULL, expires INTEGER NOT NULL,
-        PRIMARY KEY (namespace, account, id)) WITHOUT ROWID""",  # open ones alone: to tidy, all are read
-)
-SCHEMA: Final = Schema("counters", (VERSION_1, VERSION_2))
 TAKE: Final = """INSERT INTO counters (namespace, key, requests, tokens, nanos, expires) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
         requests = requests + excluded.requests, tokens = tokens + excluded.tokens, nanos = nanos + excluded.nanos
@@ -69,6 +58,9 @@ TIDY: Final = (
         (SELECT namespace, key FROM counters WHERE expires <= ? LIMIT {TIDY_ROWS})""",  # noqa: S608 - a constant
     f"""DELETE FROM reservations WHERE (namespace, account, id) IN
         (SELECT namespace, account, id FROM reservations WHERE expires <= ? LIMIT {TIDY_ROWS})""",  # noqa: S608 - a constant
+    f"""DELETE FROM usage WHERE (namespace, day, account, teams, model, provider, api, operation) IN
+        (SELECT namespace, day, account, teams, model, provider, api, operation FROM usage
+        WHERE expires <= ? LIMIT {TIDY_ROWS})""",  # noqa: S608 - a constant
 )
 
 log = logging.getLogger(__name__)
@@ -96,30 +88,30 @@ class SqliteCounters:
         self._tidy_minute = -1
         self._tidying: asyncio.Task[None] | None = None
 
-    async def take(self, account: AccountKey, take: Take) -> Admission:
-        """Count in one transaction; the counts of a refusal are read after it."""
-        if not take.is_shut:
-            statements = len(take.counters) + 2 + take.holds
-            admission = await self._connection.transact(partial(self._take, account, take), statements)
-            self._tidy_once_a_minute()
-            if admission is not None:
-                return admission
-        return Admission(admitted=False, counts=(await self.read(account, take.counters)).counts)
+    async def take(self, account: AccountKey, take: Take, scopes: Sequence[Scope] = ()) -> Admission:
+        """Count in one transaction, with that of the scopes; the counts of a refusal are read after it."""
+        if take.is_shut or any(scope.take.is_shut for scope in scopes):
+            return await self._connection.run(partial(self._refuse, account, take, scopes))
+        counters = len(take.counters) + sum(len(scope.take.counters) for scope in scopes)
+        statements = counters + 2 + take.holds + _rows(take.use)
+        admission = await self._connection.transact(partial(self._take, account, take, scopes), statements)
+        self._tidy_once_a_minute()
+        return admission
 
-    async def settle(self, reservation: Reservation, correction: Counts) -> None:
-        work = partial(self._settle, reservation, correction)
-        await self._connection.transact(work, len(reservation.counters) + 3)
+    async def settle(
+        self, reservation: Reservation, correction: Counts, use: Use | None = None, scopes: Sequence[Counts] = ()
+    ) -> None:
+        work = partial(self._settle, reservation, correction, use, scopes)
+        counters = len(reservation.counters) + sum(len(scope.take.counters) for scope in reservation.scopes)
+        await self._connection.transact(work, counters + 3 + _rows(use))
 
     async def read(self, account: AccountKey, counters: tuple[Counter, ...] = ()) -> AccountState:
-        return await self._connection.run(partial(self._read, account, counters))
+        return await self._connection.run(partial(self._look, account, counters))
 
     async def erase(self, client: str, *, dry: bool = False) -> int:
-        prefix = counters_of(client)
-        keys = await self._connection.execute(f"SELECT key FROM counters WHERE {BELOW}", self._namespace, prefix)  # noqa: S608
-        if not dry:
-            await self._connection.execute(f"DELETE FROM counters WHERE {BELOW}", self._namespace, prefix)  # noqa: S608
-            await self._connection.execute(f"DELETE FROM reservations WHERE {OF_CLIENT}", self._namespace, client)  # noqa: S608
-        return len({tuple(key.removeprefix(prefix).split(":")[2:]) for (key,) in keys})
+        """Usage goes to the client `ERASED`, so that sums stay."""
+        work = partial(self._erase, client, dry)
+        return await (self._connection.run(work) if dry else self._connection.transact(work, 6))
 
     def warm(self) -> None:
         """Nothing takes long here."""
@@ -130,39 +122,90 @@ class SqliteCounters:
             await tidying
         self._connection.close()
 
-    def _take(self, account: AccountKey, take: Take, connection: sqlite3.Connection) -> Admission | None:
+    def _take(
+        self, account: AccountKey, take: Take, scopes: Sequence[Scope], connection: sqlite3.Connection
+    ) -> Admission:
+        counts = self._count(account, take, connection)
+        others = (self._count(scope.account, scope.take, connection) for scope in scopes)
+        if counts is None or any(each is None for each in others):
+            connection.rollback()
+            return self._refuse(account, take, scopes, connection)
+        if take.use is not None:
+            tables.count(connection, self._namespace, account.client, take.use)
+        reservation = None
+        if take.holds:
+            name = uuid4().hex if account.shard is None else f"{uuid4().hex}:{account.shard}"
+            reservation = Reservation(account, take.counters, name, scopes=tuple(scopes))
+            place = (self._namespace, account.name, reservation.name, self._clock())
+            connection.execute(HOLD, (*place, *take.amount.numbers, take.expires))
+        return Admission(admitted=True, counts=counts, reservation=reservation)
+
+    def _count(self, account: AccountKey, take: Take, connection: sqlite3.Connection) -> tuple[Counts, ...] | None:
+        """What each counter has then; None where one has no room."""
         counts: list[Counts] = []
         for counter in take.counters:
             key, expires = account.counter_name(counter), counter.window.expires
             bounds = (MOST if bound is None else min(bound, MOST) for bound in counter.below.bounds)
             values = (self._namespace, key, *take.amount.numbers, expires, *bounds)
             if (row := connection.execute(TAKE, values).fetchone()) is None:
-                connection.rollback()
                 return None
             counts.append(Counts(*row))
-        reservation = None
-        if take.holds:
-            reservation = Reservation(account, take.counters, uuid4().hex)
-            place = (self._namespace, account.name, reservation.name, self._clock())
-            connection.execute(HOLD, (*place, *take.amount.numbers, take.expires))
-        return Admission(admitted=True, counts=tuple(counts), reservation=reservation)
+        return tuple(counts)
 
-    def _settle(self, reservation: Reservation, correction: Counts, connection: sqlite3.Connection) -> None:
-        name = (self._namespace, reservation.account.name, reservation.name)
-        if connection.execute(RELEASE, name).fetchone() is None or correction == Counts():
-            return
-        for counter in reservation.counters:
-            key = reservation.account.counter_name(counter)
-            connection.execute(CORRECT, (*correction.numbers, self._namespace, key))
-
-    def _read(self, account: AccountKey, counters: tuple[Counter, ...], connection: sqlite3.Connection) -> AccountState:
-        names = (account.counter_name(counter) for counter in counters)
-        rows = [connection.execute(READ, (self._namespace, name)).fetchone() or () for name in names]
-        reservations = connection.execute(HELD, (self._namespace, account.name)).fetchall()
-        return AccountState(
-            tuple(Counts(*row) for row in rows),
-            tuple(Held(since, Counts(*numbers)) for since, *numbers in reservations),
+    def _refuse(
+        self, account: AccountKey, take: Take, scopes: Sequence[Scope], connection: sqlite3.Connection
+    ) -> Admission:
+        own, *others = (
+            tuple(self._read(key, each.counters, connection))
+            for key, each in ((account, take), *((scope.account, scope.take) for scope in scopes))
         )
+        return Admission(admitted=False, counts=own, scopes=tuple(others))
+
+    def _settle(
+        self,
+        reservation: Reservation,
+        correction: Counts,
+        use: Use | None,
+        scopes: Sequence[Counts],
+        connection: sqlite3.Connection,
+    ) -> None:
+        name = (self._namespace, reservation.account.name, reservation.name)
+        if connection.execute(RELEASE, name).fetchone() is None:
+            return
+        self._correct(reservation.account, reservation.counters, correction, connection)
+        for scope, of_scope in zip(reservation.scopes, scopes, strict=False):
+            self._correct(scope.account, scope.take.counters, of_scope, connection)
+        if use is not None:
+            tables.count(connection, self._namespace, reservation.account.client, use)
+
+    def _correct(
+        self, account: AccountKey, counters: Sequence[Counter], correction: Counts, connection: sqlite3.Connection
+    ) -> None:
+        for counter in counters if correction != Counts() else ():
+            connection.execute(CORRECT, (*correction.numbers, self._namespace, account.counter_name(counter)))
+
+    def _read(
+        self, account: AccountKey, counters: Sequence[Counter], connection: sqlite3.Connection
+    ) -> Iterator[Counts]:
+        for counter in counters:
+            row = connection.execute(READ, (self._namespace, account.counter_name(counter))).fetchone()
+            yield Counts(*row or ())
+
+    def _look(self, account: AccountKey, counters: tuple[Counter, ...], connection: sqlite3.Connection) -> AccountState:
+        counts = tuple(self._read(account, counters, connection))
+        reservations = connection.execute(HELD, (self._namespace, account.name)).fetchall()
+        return AccountState(counts, tuple(Held(since, Counts(*numbers)) for since, *numbers in reservations))
+
+    def _erase(self, client: str, dry: bool, connection: sqlite3.Connection) -> int:  # noqa: FBT001 - of a partial
+        prefix = counters_of(client)
+        keys = connection.execute(f"SELECT key FROM counters WHERE {BELOW}", (self._namespace, prefix))  # noqa: S608
+        shards = {tuple(key.removeprefix(prefix).split(":")[2:]) for (key,) in keys}
+        has_usage = tables.has_usage(connection, self._namespace, client)
+        if not dry:
+            connection.execute(f"DELETE FROM counters WHERE {BELOW}", (self._namespace, prefix))  # noqa: S608
+            connection.execute(f"DELETE FROM reservations WHERE {OF_CLIENT}", (self._namespace, client))  # noqa: S608
+            tables.disown(connection, self._namespace, client)
+        return max(len(shards), has_usage)
 
     def _tidy_once_a_minute(self) -> None:
         now = self._now()
@@ -186,6 +229,10 @@ class SqliteCounters:
                         pass
         except (sqlite3.Error, OSError) as failure:
             log.warning("expired counters stay in the quota's SQLite file %s for now: %s", self._path, failure)
+
+
+def _rows(use: Use | None) -> int:
+    return 0 if use is None else len(use.rows)
 
 
 def connect(db_path: str, *, namespace: str | None = None, patience: float = PATIENCE) -> CounterStore:

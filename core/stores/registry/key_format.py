@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from core.config.records import Text
-from core.frame.callers import Grant
+from core.frame.callers import Allowance, Grant
 from core.frame.resources import Resource
 
 KIND: Final = "api_key"
@@ -54,8 +54,8 @@ class EarlierSecret(BaseModel):
 class StoredKey(BaseModel):
     """The `attributes` of a key in the registry. All times are in Unix seconds; `last_used` is that of older versions.
 
-    `models` are patterns of the models that it is for, None for all. A key that was `revoked` has neither salt nor hash: its
-    name stays for what it has used. What was stored before there were teams and models is read as a key without.
+    `models` are patterns of the models that it is for, None for all; `limits` are of its use, beside those of the quota. A key that was `revoked` has neither salt nor hash: its
+    name stays for what it has used. What was stored before there were teams, models and limits is read as a key without.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
@@ -68,6 +68,7 @@ class StoredKey(BaseModel):
     last_used: Moment | None
     teams: list[Text] = []
     models: list[Text] | None = None
+    limits: list[Allowance] = []
     previous: EarlierSecret | None = None
     revision: Annotated[int, Field(ge=1)] = 1
     rotated: Moment | None = None
@@ -100,7 +101,9 @@ class StoredKey(BaseModel):
 
     @property
     def grant(self) -> Grant | None:
-        return None if self.models is None else Grant(tuple(self.models))
+        if self.models is None and not self.limits:
+            return None
+        return Grant(None if self.models is None else tuple(self.models), tuple(self.limits))
 
 
 def issue(  # noqa: PLR0913 - by name, as they are stored
@@ -111,6 +114,7 @@ def issue(  # noqa: PLR0913 - by name, as they are stored
     now: int,
     teams: list[str] | None = None,
     models: list[str] | None = None,
+    limits: list[Allowance] | None = None,
     owner: dict[str, Any] | None = None,
 ) -> tuple[str, Resource]:
     """A new key's token, which is nowhere else, and what the registry is to store; `owner` is whoever makes it."""
@@ -121,6 +125,7 @@ def issue(  # noqa: PLR0913 - by name, as they are stored
         roles=roles,
         teams=teams or [],
         models=models,
+        limits=limits or [],
         salt=salt,
         hash=hash_,
         expires=expires,
@@ -131,7 +136,12 @@ def issue(  # noqa: PLR0913 - by name, as they are stored
 
 def to_attributes(key: StoredKey) -> dict[str, Any]:
     """As the registry has a key: what is as it was before there was such a thing is left out."""
-    return key.model_dump(exclude_defaults=True)
+    attributes = key.model_dump(exclude_defaults=True)
+    if key.limits:  # a row by names, as others may be added
+        attributes["limits"] = [
+            {name: value for name, value in row._asdict().items() if value is not None} for row in key.limits
+        ]
+    return attributes
 
 
 def new_secret(id_: str) -> tuple[str, str, str]:

@@ -38,6 +38,47 @@ def test_a_rate_that_nothing_is_counted_by_need_not_be_known() -> None:
     assert Price().picos(UsageRow(), 1) == 0
 
 
+@pytest.mark.parametrize(
+    ("rates", "picos"),
+    [
+        ({"input": 1, "cache_write": 1.25, "cache_write_1h": 2, "output": 2}, 80 + 8 * 1.25 + 12 * 2 + 10 * 2),
+        ({"input": 1, "cache_write": 1.25, "output": 2}, 80 + 20 * 1.25 + 10 * 2),
+        ({"input": 1, "output": 2}, 80 + 20 + 10 * 2),
+    ],
+)
+def test_what_is_cached_for_an_hour_has_a_price_of_its_own(rates: Any, picos: float) -> None:
+    assert parse_price(rates).picos(ROW, 1, 12) == picos * 1_000_000
+
+
+RATES = st.none() | st.integers(0, 50_000_000)
+COUNTS = st.integers(0, 10**6)
+
+
+@given(st.builds(Price, RATES, RATES, RATES, RATES, RATES, RATES), st.tuples(*[COUNTS] * 5), COUNTS, st.integers(1, 9))
+def test_no_answer_costs_more_than_one_of_as_many_tokens_may(
+    price: Price, prompt: tuple[int, ...], completion: int, requests: int
+) -> None:
+    plain, cached, written, hour, more = prompt
+    row = UsageRow(
+        prompt_tokens=plain + cached + written + hour,
+        cached_tokens=cached,
+        cache_write_tokens=written + hour,
+        completion_tokens=completion,
+    )
+    most = price.most_picos(row.prompt_tokens + more, completion + more, requests)
+    if most is not None:
+        assert (price.picos(row, requests, hour) or 0) <= most
+        assert price.picos(row, requests, hour) is not None
+
+
+def test_the_most_is_not_known_where_a_rate_is_not() -> None:
+    assert parse_price({"cached_input": 1, "output": 1}).most_picos(1, 0, 1) is None
+    assert parse_price({"input": 1}).most_picos(1, 1, 1) is None
+    assert parse_price({"input": 1}).most_picos(7, 0, 1) == 7_000_000
+    assert parse_price({"per_request": 1, "cached_input": 2}).most_picos(7, 5, 1) == 10**12 + 14_000_000
+    assert parse_price({"input": 0, "output": 0}).most_picos(7, 5, 1) == 0
+
+
 NO_RATES: list[Any] = [
     -1,
     -0.5,
@@ -55,7 +96,7 @@ NO_RATES: list[Any] = [
     1e22,
 ]
 NO_PRICES: list[tuple[Any, str]] = [
-    (None, "price must be a mapping with one of input, cached_input, cache_write, output, per_request, in USD"),
+    (None, "price must be a mapping with one of input, cached_input, cache_write, cache_write_1h, output, per_request, in USD"),
     ([1], "price must be a mapping"),
     ({}, "price must be a mapping"),
     ({"currency": "USD"}, "price must be a mapping"),

@@ -1,5 +1,6 @@
 """What an answer is charged, by how it ends and what it says of itself."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
+from core.apis.prices import Price
 from core.apis.usage import Ending, Meter, note_report
 from core.frame.callers import ANONYMOUS, Call, Charge, UsageRow
 
@@ -24,7 +26,7 @@ def charge(chunks: list[dict[str, Any]], ending: Ending, request: Any = CHAT) ->
     for chunk in chunks:
         meter.feed(chunk)
     meter.charge(call, ending)
-    return call.end(failed=ending == "broken")
+    return replace(call.end(failed=ending == "broken"), rows=(), target=None)  # these are looked at further down
 
 
 SAID = {"total_tokens": 100}
@@ -181,6 +183,24 @@ def test_the_row_of_an_answer_has_all_its_tokens_and_no_part_is_more_than_the_wh
 @pytest.mark.parametrize("usage", [{"prompt_tokens": 7}, {"total_tokens": 7}, {"prompt_tokens": 5, "total_tokens": 7}])
 def test_what_makes_no_text_uses_prompt_tokens_alone(usage: dict[str, Any]) -> None:
     assert rows_of([{"usage": usage}], "whole", EMBED) == [row(7, 0)]
+
+
+@pytest.mark.parametrize(
+    ("usage", "micros"),
+    [
+        ({"cache_creation_input_tokens": 6, "cache_creation": {"ephemeral_1h_input_tokens": 4}}, 4 + 2 * 5 + 4 * 8),
+        ({"cache_creation_input_tokens": 6, "cache_creation": {"ephemeral_1h_input_tokens": 99}}, 4 + 6 * 8),
+        ({"cache_creation_input_tokens": 6, "cache_creation": {"ephemeral_5m_input_tokens": 6}}, 4 + 6 * 5),
+        ({"cache_creation_input_tokens": 6, "cache_creation": [4]}, 4 + 6 * 5),
+        ({"cache_creation": {"ephemeral_1h_input_tokens": 4}}, 10),
+    ],
+)
+def test_what_is_cached_for_an_hour_costs_what_its_price_says(usage: dict[str, Any], micros: int) -> None:
+    call, meter = Call(ANONYMOUS), Meter(CHAT)
+    meter.price = lambda: Price(1000, cache_write=5000, cache_write_1h=8000, output=0)
+    meter.feed(piece(None, TEN | usage))
+    meter.charge(call, "whole")
+    assert sum(row.nanos for row in call.end().rows) == micros
 
 
 def test_what_no_provider_said_is_flagged_and_of_what_never_began_there_is_no_row() -> None:

@@ -384,7 +384,7 @@ async def test_teams_are_attributes_and_models_a_grant_that_nobody_compares_or_s
 async def test_what_a_newer_version_stored_beside_a_key_outlives_its_rotation() -> None:
     store = MemoryStore()
     _, resource = keep(store)
-    newer = replace(resource, attributes=resource.attributes | {"limits": [1]})
+    newer = replace(resource, attributes=resource.attributes | {"colours": [1]})
     store.rows[resource.kind, resource.identifier] = newer
     rotate(store, resource, overlap=60)
-    assert store.rows[resource.kind, resource.identifier].attributes["limits"] == [1]
+    assert store.rows[resource.kind, resource.identifier].attributes["colours"] == [1]

@@ -1,5 +1,6 @@
 """Which store `llambda keys` uses, and what it says of the run config that names it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,12 @@ import pytest
 from core.cli.main import main
 from tests.parts.secrets import plant
 from tests.unit.cli.conftest import AUTH, CONFIG, Keys
+
+QUOTA = """\
+server:
+  auth: {providers: [{type: api_key}]}
+  quota: {kvstore: {type: sqlite, db_path: FOLDER/counters.db}}
+"""
 
 type Output = pytest.CaptureFixture[str]
 
@@ -84,3 +91,50 @@ def test_the_distribution_starter_is_the_default(
 def test_a_region_without_a_table_is_a_mistake(keys: Keys, capsys: Output) -> None:
     assert keys("list", "--region", "eu-west-1") == 2
     assert "is for --table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is no limit"),
+        ("week money 5", "is no limit"),
+        ("month", "is no limit"),
+        ("month warn", "is no limit"),
+        ("month soft 0.5", "is no limit"),
+        ("month money", "is no limit"),
+        ("month euros 5", "is no limit"),
+        ("day requests many", "has no number where one must be"),
+        ("day money -1", "limits[0].money: must be USD: a number"),
+        ("day requests 0 soft 2", "limits[0].soft"),
+    ],
+)
+def test_a_limit_that_is_none_is_named_with_how_one_is_written(
+    keys: Keys, config: Path, capsys: Output, text: str, words: str
+) -> None:
+    config.write_text(config.read_text().replace(AUTH, QUOTA.replace("FOLDER", str(config.parent))))
+    assert keys("create", "--name", "demo", "--limit", text) != 0
+    said = capsys.readouterr()
+    assert (said.out, words in said.err) == ("", True), said.err
+
+
+def test_limits_are_made_shown_changed_and_taken_away(keys: Keys, config: Path, capsys: Output) -> None:
+    config.write_text(config.read_text().replace(AUTH, QUOTA.replace("FOLDER", str(config.parent))))
+    rows = ("--limit", "month money 5.25 soft 0.9", "--limit", "minute requests 60 tokens 20000 warn")
+    assert keys("create", "--name", "demo", *rows) == 0
+    key_id = plant(capsys.readouterr().out.strip()).split("_")[1]
+    assert keys("get", key_id) == 0
+    shown = capsys.readouterr().out
+    assert "limit:      5.25 USD a month, 0 used, until 20" in shown
+    assert "limit:      60 requests a minute, 0 used, until 20" in shown
+    assert "limit:      20,000 tokens a minute, 0 used, until 20" in shown
+    assert shown.count("UTC (warns only)") == 2
+    assert keys("update", key_id, "--limit", "day tokens 7", "--json") == 0
+    assert [row["tokens"] for row in json.loads(capsys.readouterr().out)["limits"]] == [7]
+    assert keys("update", key_id, "--limit", "none") == 0
+    assert "limit:" not in capsys.readouterr().out
+
+
+def test_limits_without_a_quota_are_refused(keys: Keys, capsys: Output) -> None:
+    assert keys("create", "--name", "demo", "--limit", "month money 5") == 1
+    said = capsys.readouterr()
+    assert (said.out, "the run config has no server.quota" in said.err) == ("", True)

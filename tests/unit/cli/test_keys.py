@@ -250,7 +250,7 @@ def test_keys_are_json_where_it_is_asked_for_and_nothing_else_is_said(keys: Keys
     assert created.pop("created") == stored(config, token).created
     expected = {"id": id_of(token), "usable": True, "name": "démo", "roles": ["admin", "dev"]}
     rest = dict.fromkeys(("last_used", "created_by", "models", "rotated", "previous_until", "revoked"))
-    assert created == expected | rest | {"expires": 4_073_500_800, "teams": [], "revision": 1}
+    assert created == expected | rest | {"expires": 4_073_500_800, "teams": [], "limits": [], "revision": 1}
     _, broken = issue("broken", [], expires=None, now=1)
     within(config, lambda store: store.create(replace(broken, attributes={"hash": "5ecret"})))
     assert keys("list", "--json") == 0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.frame.callers import ANONYMOUS, CURRENT_CALL, ActingFor, Call, Charge, Principal, principal_of
+from core.frame.callers import ANONYMOUS, CURRENT_CALL, ActingFor, Call, Charge, Principal, UsageRow, principal_of
 
 REPORTS = st.lists(st.tuples(st.booleans(), st.none() | st.integers(0, 10**6)))
 
@@ -69,3 +69,19 @@ def test_acting_for_one_ends_where_it_ends() -> None:
             assert CURRENT_CALL.get() is None
         assert CURRENT_CALL.get() is first
     assert CURRENT_CALL.get() is None
+
+
+def test_a_call_ends_where_its_money_does_as_where_its_tokens_do() -> None:
+    call = Call(ANONYMOUS)
+    assert not call.is_spent
+    call.ledger.most, call.ledger.most_nanos = 10, 3
+    call.note_use(UsageRow("m"), 1500)
+    call.cause(internal=True).note_use(UsageRow("guard"), 500)
+    assert not call.is_spent
+    call.note_use(UsageRow("m"))
+    call.cause().note_use(UsageRow("guard"), 1)  # rounded up: 3 nano-USD
+    assert call.is_spent
+    call.ledger.most_nanos = None
+    assert not call.is_spent
+    call.add_tokens(10)
+    assert call.is_spent

@@ -167,6 +167,20 @@ def test_the_prompt_counts_what_was_read_from_and_written_to_the_cache() -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("details", "hour"),
+    [
+        ([{"ttl": "1h", "inputTokens": 12}, {"ttl": "5m", "inputTokens": 8}], 12),
+        ([{"ttl": "5m", "inputTokens": 20}], None),
+        ([{"ttl": "1h"}, "1h", None], None),
+        ({"ttl": "1h"}, None),
+    ],
+)
+def test_what_is_kept_for_an_hour_is_said_as_anthropic_does(details: object, hour: int | None) -> None:
+    said = usage_of(USAGE | {"cacheWriteInputTokens": 20, "cacheDetails": details})
+    assert said.get("cache_creation") == (None if hour is None else {"ephemeral_1h_input_tokens": hour})
+
+
 @pytest.mark.parametrize("usage", [None, [], {}, {"inputTokens": "1"}])
 def test_counts_that_are_missing_are_none(usage: object) -> None:
     assert usage_of(usage)["total_tokens"] == 0

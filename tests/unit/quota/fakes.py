@@ -1,13 +1,14 @@
 """A counter store of one process, and quotas over it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 import random
 from typing import Any
 
 from core.config.security import QuotaConfig
 from core.errors import QuotaUnavailable
-from core.frame.callers import ANONYMOUS, Call, Principal
+from core.frame.callers import ANONYMOUS, Call, Principal, UsageRow
 from core.quota.quota import Quota
 from core.stores.counters.port import (
     AccountKey,
@@ -17,7 +18,9 @@ from core.stores.counters.port import (
     Counts,
     Held,
     Reservation,
+    Scope,
     Take,
+    Use,
     counters_of,
 )
 from tests.fakes import Clock
@@ -25,18 +28,24 @@ from tests.fakes import Clock
 NOON = 1_800_014_400.0  # 2027-01-15 12:00 UTC
 EVENING = 43_200  # seconds from NOON to the end of its day
 
+type UsageKey = tuple[int, str, str, str, str, str, str]
+
 
 @dataclass
 class MemoryCounters:
     """A CounterStore; `takes` are the accounts that were tried, `adjusts` those whose counts a settlement was to change.
 
-    `rows` and `expiries` are of the windows that limit, by their name in the store; `down` makes every call fail.
+    `rows` and `expiries` are of the windows that limit, by their name in the store, and `shared` those of scopes; `uses` are what
+    was counted as usage, with the account, and `usage` its sums, by day, client, teams and the row's key. `down` makes every call fail.
     """
 
     rows: dict[str, Counts] = field(default_factory=dict[str, Counts])
     others: dict[str, Counts] = field(default_factory=dict[str, Counts])
     expiries: dict[str, int] = field(default_factory=dict[str, int])
+    shared: dict[str, Counts] = field(default_factory=dict[str, Counts])
+    usage: dict[UsageKey, UsageRow] = field(default_factory=dict["UsageKey", UsageRow])
     held: dict[str, tuple[str, Counts]] = field(default_factory=dict[str, tuple[str, Counts]])
+    uses: list[tuple[str, Use]] = field(default_factory=list[tuple[str, Use]])
     takes: list[str] = field(default_factory=list[str])
     adjusts: list[str] = field(default_factory=list[str])
     down: bool = False
@@ -44,28 +53,37 @@ class MemoryCounters:
     closed: bool = False
     _reservations: int = 0
 
-    async def take(self, account: AccountKey, take: Take) -> Admission:
+    async def take(self, account: AccountKey, take: Take, scopes: Sequence[Scope] = ()) -> Admission:
         self.takes.append(account.name)
         await self._reached()
         counts = self._counts(account, take.counters)
-        rooms = zip(take.counters, counts, strict=True)
-        if take.is_shut or not all(counter.below.has_room(there) for counter, there in rooms):
-            return Admission(admitted=False, counts=counts)
+        others = tuple(map(self._shared_counts, scopes))
+        if not all(map(_has_room, (take, *(scope.take for scope in scopes)), (counts, *others))):
+            return Admission(admitted=False, counts=counts, scopes=others)
         self._add(account, take.counters, take.amount)
-        self.expiries[account.counter_name(take.counters[0])] = take.counters[0].window.expires
+        for scope in scopes:
+            self._share(scope, scope.take.amount)
+        self._note(account, take.use)
+        for counter in take.counters[:1]:
+            self.expiries[account.counter_name(counter)] = counter.window.expires
         reservation = None
         if take.holds:
             self._reservations += 1
-            reservation = Reservation(account, take.counters, str(self._reservations))
+            reservation = Reservation(account, take.counters, str(self._reservations), scopes=tuple(scopes))
             self.held[reservation.name] = (account.name, take.amount)
         return Admission(admitted=True, counts=self._counts(account, take.counters), reservation=reservation)
 
-    async def settle(self, reservation: Reservation, correction: Counts) -> None:
+    async def settle(
+        self, reservation: Reservation, correction: Counts, use: Use | None = None, scopes: Sequence[Counts] = ()
+    ) -> None:
         if correction != Counts():
             self.adjusts.append(reservation.account.name)
         await self._reached()
         if self.held.pop(reservation.name, None) is not None:
             self._add(reservation.account, reservation.counters, correction)
+            for scope, of_scope in zip(reservation.scopes, scopes, strict=False):
+                self._share(scope, of_scope)
+            self._note(reservation.account, use)
 
     async def read(self, account: AccountKey, counters: tuple[Counter, ...] = ()) -> AccountState:
         await self._reached()
@@ -96,10 +114,31 @@ class MemoryCounters:
         for place, (counter, there) in enumerate(zip(counters, self._counts(account, counters), strict=True)):
             (self.others if place else self.rows)[account.counter_name(counter)] = there + amount
 
+    def _shared_counts(self, scope: Scope) -> tuple[Counts, ...]:
+        names = map(scope.account.counter_name, scope.take.counters)
+        return tuple(self.shared.get(name, Counts()) for name in names)
+
+    def _share(self, scope: Scope, amount: Counts) -> None:
+        for counter, there in zip(scope.take.counters, self._shared_counts(scope), strict=True):
+            self.shared[scope.account.counter_name(counter)] = there + amount
+
+    def _note(self, account: AccountKey, use: Use | None) -> None:
+        if use is None or not use.rows:
+            return
+        self.uses.append((account.name, use))
+        for row in use.rows:
+            key = (use.day, account.client, use.teams, *row.key)
+            self.usage[key] = self.usage.get(key, UsageRow(*row.key)) + row
+
     async def _reached(self) -> None:
         await asyncio.sleep(0)
         if self.down:
             raise QuotaUnavailable("The counters are away.")
+
+
+def _has_room(take: Take, counts: tuple[Counts, ...]) -> bool:
+    rooms = zip(take.counters, counts, strict=True)
+    return not take.is_shut and all(counter.below.has_room(there) for counter, there in rooms)
 
 
 def quota_config(**settings: Any) -> QuotaConfig:
@@ -115,11 +154,15 @@ class Bench:
     clock: Clock
 
 
-def bench(*, seed: int = 0, counters: MemoryCounters | None = None, **settings: Any) -> Bench:
+def bench(
+    *, seed: int = 0, counters: MemoryCounters | None = None, retention_days: int | None = None, **settings: Any
+) -> Bench:
     counters, clock = counters or MemoryCounters(), Clock()
     clock.now = NOON
     chance = random.Random(seed)  # noqa: S311 - a choice of shards, not a secret
-    return Bench(Quota(quota_config(**settings), counters, clock=clock, choose=chance.randrange), counters, clock)
+    config = quota_config(**settings)
+    quota = Quota(config, counters, retention_days=retention_days, clock=clock, choose=chance.randrange)
+    return Bench(quota, counters, clock)
 
 
 def user(name: str = "ada", *roles: str, vouched_by: str = "issuer") -> Call:

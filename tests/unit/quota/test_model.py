@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from core.errors import QuotaExceeded
+from core.frame.callers import Charge
 from core.quota.ticket import Ticket
 from tests.unit.quota.fakes import bench, user
 
@@ -69,9 +70,9 @@ class Counting(RuleBasedStateMachine):
         if entry is None:
             return
         ticket, window, index = entry
-        self.run(ticket.settle(used))
+        self.run(ticket.settle(Charge(used)))
         if again:
-            self.run(ticket.settle(0))
+            self.run(ticket.settle(Charge(0)))
         if used is not None and self.tokens is not None:
             self.held[window][index] = used
             self.largest = max(self.largest, used)

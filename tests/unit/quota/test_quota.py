@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from core.errors import QuotaExceeded, QuotaUnavailable
+from core.frame.callers import Charge, UsageRow
 from core.quota.ticket import MOST_TOKENS
 from core.stores.counters.port import Counts
 from tests.unit.quota.fakes import EVENING, NOON, Bench, MemoryCounters, anonymous, bench, user
@@ -32,11 +33,11 @@ async def test_the_limit_is_admitted_and_not_one_more() -> None:
 
 async def test_what_was_used_elsewhere_is_charged_whatever_is_left() -> None:
     b = bench(authenticated_max_requests=2, max_tokens=100)
-    await b.quota.charge(user(), 150)
+    await b.quota.charge(user(), (UsageRow(prompt_tokens=100, completion_tokens=50),))
     assert b.counters.rows == {ADA: Counts(0, 150)}
     await refused(b, 1)
     unlimited = bench(authenticated_max_requests=2)
-    await unlimited.quota.charge(user(), 150)
+    await unlimited.quota.charge(user(), (UsageRow(prompt_tokens=150),))
     assert unlimited.counters.rows == {}
 
 
@@ -65,7 +66,7 @@ async def test_a_counter_outlives_its_window_for_calls_under_way() -> None:
     ticket = await b.quota.admit(user(), 60)
     assert b.counters.expiries == {f"quota:user:issuer:ada:minute:{int(NOON) // 60}": int(NOON) + 2 * 60 + 3600}
     b.clock.now += 90
-    await ticket.settle(10)
+    await ticket.settle(Charge(10))
     assert b.counters.total() == Counts(1, 10)
 
 
@@ -147,7 +148,7 @@ async def test_a_call_without_a_bound_reserves_the_default_or_the_whole_limit(
 )
 async def test_settling_leaves_what_was_used(used: int | None, stays: int) -> None:
     b = bench(max_tokens=100)
-    await (await b.quota.admit(user(), 60)).settle(used)
+    await (await b.quota.admit(user(), 60)).settle(Charge(used))
     assert b.counters.rows == {ADA: Counts(1, stays)}
     assert len(b.counters.adjusts) == (stays != 60)
 
@@ -156,7 +157,7 @@ async def test_only_the_first_settling_counts() -> None:
     b = bench(max_tokens=100)
     for first, then in ((10, 0), (None, 0)):
         ticket = await b.quota.admit(user(), 20)
-        await asyncio.gather(ticket.settle(first), ticket.settle(then))
+        await asyncio.gather(ticket.settle(Charge(first)), ticket.settle(Charge(then)))
     assert b.counters.total() == Counts(2, 30)
 
 
@@ -165,7 +166,7 @@ async def test_what_came_of_an_answer_that_nobody_waited_for_is_charged_where_it
     least: int, stays: int
 ) -> None:
     b = bench(max_tokens=100)
-    await (await b.quota.admit(user(), 60)).settle(None, 0, least)
+    await (await b.quota.admit(user(), 60)).settle(Charge(None, 0, least))
     assert b.counters.rows == {ADA: Counts(1, stays)}
 
 
@@ -191,7 +192,7 @@ async def test_a_batch_counts_each_part_all_or_none_and_its_refusal_says_how_man
     assert b.counters.rows == {ADA: Counts(7, 30)}
     await b.quota.admit(user(), 70, 3)
     assert (await refused(b)).message == "Quota exceeded"
-    await ticket.settle(0)
+    await ticket.settle(Charge(0))
     assert b.counters.rows == {ADA: Counts(10, 70)}
 
 
@@ -205,13 +206,13 @@ async def test_without_a_limit_on_tokens_none_are_written() -> None:
     b = bench()
     ticket = await b.quota.admit(user(), 5000)
     assert "x-ratelimit-limit-tokens" not in ticket.headers
-    await ticket.settle(4000)
+    await ticket.settle(Charge(4000))
     assert (b.counters.rows, b.counters.adjusts) == ({ADA: Counts(1, 0)}, [])
 
 
 async def test_an_operation_that_was_to_make_no_tokens_pays_for_those_that_it_reports() -> None:
     b = bench(max_tokens=100)
-    await (await b.quota.admit(user(), None)).settle(30)
+    await (await b.quota.admit(user(), None)).settle(Charge(30))
     assert b.counters.total() == Counts(1, 30)
 
 
@@ -227,6 +228,7 @@ async def test_what_is_left_is_told_without_counting() -> None:
         "shadow": False,
         "requests": {"limit": 3, "used": 1, "remaining": 2},
         "tokens": {"limit": 100, "used": 60, "remaining": 40},
+        "limits": [],
     }
     stranger = await bench().quota.remaining(anonymous())
     assert (stranger["identity"], stranger["tokens"]) == ("anonymous", None)
@@ -250,7 +252,7 @@ async def test_a_store_that_is_down_allows_if_told_to_and_says_so_now_and_then(
         b.clock.now += seconds
         ticket = await b.quota.admit(user(), 5)
         assert ticket.headers == {}
-        await ticket.settle(5)
+        await ticket.settle(Charge(5))
         lines.append(len(caplog.records))
     assert lines == [1, 1, 1, 2, 2]
     assert b.counters.adjusts == []
@@ -268,7 +270,7 @@ async def test_a_store_that_fails_at_the_end_of_a_call_keeps_the_reservation_and
     b = bench(max_tokens=100)
     ticket = await b.quota.admit(user(), 60)
     b.counters.down = True
-    await ticket.settle(5)
+    await ticket.settle(Charge(5))
     assert b.counters.total() == Counts(1, 60)
     assert "60 reserved tokens stay counted" in caplog.text
 
@@ -299,7 +301,7 @@ async def test_in_the_shadow_tokens_beyond_the_limit_are_reported_too(caplog: py
     assert len(caplog.records) == 1
     await b.quota.admit(user(), None)
     assert b.counters.total() == Counts(3, 100 + MOST_TOKENS)
-    await ticket.settle(7)
+    await ticket.settle(Charge(7))
     assert b.counters.total() == Counts(3, 107)
 
 

@@ -1,6 +1,7 @@
 """A client's counter in several parts: the limit is the same."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import override
 
 from hypothesis import given
@@ -8,10 +9,11 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import QuotaExceeded, QuotaUnavailable
+from core.frame.callers import Charge
 from core.quota.memory import Memory
 from core.quota.quota import Quota
 from core.quota.ticket import Ticket
-from core.stores.counters.port import AccountKey, Admission, Counts, Take
+from core.stores.counters.port import AccountKey, Admission, Counts, Scope, Take
 from tests.unit.quota.fakes import EVENING, MemoryCounters, bench, user
 
 
@@ -61,7 +63,7 @@ async def test_a_batch_that_no_shard_has_room_for_is_taken_from_several() -> Non
         await b.quota.admit(user(), 30, 6)
     assert b.counters.total() == Counts(15, 30)
     await b.quota.admit(user(), 30, 5)
-    await ticket.settle(7)
+    await ticket.settle(Charge(7))
     assert b.counters.total() == Counts(20, 37)
     assert isinstance(await outcome(b.quota), QuotaExceeded)
 
@@ -71,10 +73,10 @@ async def test_parts_that_cannot_be_given_back_stay_counted_and_are_logged(
 ) -> None:
     class Forgetful(MemoryCounters):
         @override
-        async def take(self, account: AccountKey, take: Take) -> Admission:
+        async def take(self, account: AccountKey, take: Take, scopes: Sequence[Scope] = ()) -> Admission:
             if take.amount.requests < 0:
                 raise QuotaUnavailable("away")
-            return await super().take(account, take)
+            return await super().take(account, take, scopes)
 
     b = bench(counters=Forgetful(), authenticated_max_requests=20, shards=5)
     await b.quota.admit(user(), None, 15)
@@ -135,7 +137,7 @@ async def test_tokens_given_back_can_be_reserved_again_in_the_shard_that_they_we
     tickets = [await b.quota.admit(user(), 50) for _ in range(4)]
     with pytest.raises(QuotaExceeded):
         await b.quota.admit(user(), 1)
-    await tickets[0].settle(0)
+    await tickets[0].settle(Charge(0))
     await b.quota.admit(user(), 25)
     assert b.counters.total() == Counts(5, 175)
 

@@ -277,3 +277,16 @@ async def test_what_a_call_causes_is_held_to_its_key_and_the_stacks_own_calls_ar
     kind, _ = await refusal(stack.seen_by(principal_of(call.cause())).get("other"))
     assert kind is NotFound
     assert (await stack.seen_by(principal_of(call.cause(internal=True))).get("other")).identifier == "other"
+
+
+async def test_a_price_takes_a_rule_that_names_prices_of_everybody_but_the_stack_itself() -> None:
+    priced = Resource("model", "mine", "a", "m", {"metadata": {"price": {"input": 0}}, "model_type": "llm"})
+    everything, named = rule("permit"), rule("permit", ["create"], resource="price::mi*", principal="ada")
+    for principal in (ADA, BOB, ANONYMOUS):
+        kind, said = await refusal(Stack(everything).seen_by(principal).register(priced))
+        assert kind is PermissionDenied
+        assert "No rule of the access policy lets you create `price::mine`. It takes one of its own" in said
+    assert (await refusal(Stack().seen_by(ANONYMOUS).register(priced)))[0] is PermissionDenied
+    assert (await refusal(Stack(named, everything).seen_by(BOB).register(priced)))[0] is PermissionDenied
+    assert (await Stack(named, everything).seen_by(ADA).register(priced)).identifier == "mine"
+    assert (await Stack(everything).seen_by(None).register(priced)).identifier == "mine"

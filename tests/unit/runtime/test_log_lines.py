@@ -69,7 +69,10 @@ def dimensions(line: dict[str, Any]) -> list[list[str]]:
 
 
 def test_a_chat_is_a_line_with_every_fact_and_its_metrics() -> None:
-    line = parsed(record(chat(), trace_id="ab", cold=True, streamed=True, first_byte=0.02))
+    observed = chat()
+    observed.add_cost(1_500_000_000)
+    observed.budget_warnings, observed.budget_refusals = 2, 1
+    line = parsed(record(observed, trace_id="ab", cold=True, streamed=True, first_byte=0.02))
     assert metrics(line) == set(UNITS)
     assert dimensions(line) == [COARSE, FINE]
     del line["_aws"]
@@ -97,6 +100,10 @@ def test_a_chat_is_a_line_with_every_fact_and_its_metrics() -> None:
         "FirstByteMilliseconds": 20.0,
         "PromptTokens": 8,
         "CompletionTokens": 10,
+        "cost": 0.0015,
+        "Spend": 0.0015,
+        "BudgetWarnings": 2,
+        "BudgetRefusals": 1,
     }
 
 
@@ -171,9 +178,10 @@ def test_a_line_says_what_an_answer_cost_where_all_of_it_has_a_price() -> None:
     observed.add_cost(12_000_000)
     observed.add_cost(1)
     assert '"cost":1.2001e-05,' in emf(record(observed), "f", NOW)
+    assert parsed(record(observed))["Spend"] == 1.2001e-05
     assert readable(record(observed)).endswith(" 18 tokens 0.000012001 USD")
     observed.add_cost(None)
-    assert "cost" not in parsed(record(observed))
+    assert not {"cost", "Spend"} & parsed(record(observed)).keys()
     assert readable(record(observed)).endswith(" 18 tokens")
 
 
@@ -195,3 +203,13 @@ def test_the_log_has_it_at_level_info(level: int, lines: int) -> None:
         logger.setLevel(before)
         logger.removeHandler(handler)
     assert len(heard.getvalue().splitlines()) == lines
+
+
+def test_a_caller_is_in_the_line_where_it_was_noted_and_is_no_dimension() -> None:
+    observed = chat()
+    assert "caller" not in parsed(record(observed))
+    observed.caller = "api_key:7d2"
+    line = parsed(record(observed))
+    assert line["caller"] == "api_key:7d2"
+    assert "caller" not in {name for names in line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] for name in names}
+    assert " -> local by api_key:7d2 412 ms" in readable(record(observed))

@@ -77,6 +77,10 @@ def test_the_list_means_no_model_that_costs_something_else(name: str, wanted: in
     assert rate(model("x", "a", name)) == wanted
 
 
+def test_claudes_writes_for_an_hour_have_their_price() -> None:
+    assert all("cache_write_1h" in rates for rates in PRICES["remote::anthropic"].values())
+
+
 def test_every_price_of_the_list_is_one() -> None:
     for models in PRICES.values():
         for name, rates in models.items():
@@ -85,4 +89,5 @@ def test_every_price_of_the_list_is_one() -> None:
             assert rates.keys() <= set(RATES)
             assert price.cached_input is None or price.cached_input < price.input
             assert price.cache_write is None or price.cache_write > price.input
+            assert price.cache_write_1h in {None, 2 * price.input}
             assert price.output is None or price.output > price.input

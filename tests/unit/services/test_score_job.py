@@ -1,7 +1,7 @@
 """What a job that scores comes to: a line for each row in the order of the dataset, and sums of those that have a score."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.frame.callers import ANONYMOUS, Call
+from core.frame.callers import ANONYMOUS, Call, Charge, UsageRow
 from core.frame.types import JsonObject
 from core.services.jobs.kind import JobFiles
 from core.services.parts import Parts
@@ -111,15 +111,15 @@ class Settled:
     def __init__(self) -> None:
         self.tokens: list[int | None] = []
 
-    async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> "Settled":
-        assert (call.principal, tokens, requests) == (ANONYMOUS, 0, 1)
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: object = None) -> "Settled":
+        assert (call.principal, tokens, requests, order) == (ANONYMOUS, 0, 1, None)
         return self
 
-    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
-        assert not further + least
-        self.tokens.append(tokens)
+    async def settle(self, charge: Charge) -> None:
+        assert not charge.further + charge.least
+        self.tokens.append(charge.tokens)
 
-    async def charge(self, call: Call, tokens: int) -> None:
+    async def charge(self, call: Call, rows: Sequence[UsageRow]) -> None:
         raise NotImplementedError
 
 

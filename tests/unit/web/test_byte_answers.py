@@ -158,11 +158,11 @@ async def test_a_redirect_goes_there_and_its_url_is_told_to_nobody_else(
 
 
 async def test_it_is_read_as_the_caller_and_settled_before_the_last_bytes(served: ServedNotebook) -> None:
-    served.authenticator, served.quota = Doorkeeper(), Counter()
+    served.authenticator, served.admission = Doorkeeper(), Counter()
     order: list[Any] = []
 
     async def send(message: Message) -> None:
-        order.append((message.get("more_body"), len(served.quota.settled)))
+        order.append((message.get("more_body"), len(served.admission.settled)))
 
     async def receive() -> Message:
         await asyncio.sleep(3600)
@@ -244,12 +244,12 @@ async def test_what_breaks_before_the_first_byte_has_a_status(served: ServedNote
 
 @pytest.mark.parametrize("end", [(), (UpstreamFailed("gone"),)])
 async def test_what_breaks_later_does_not_end_well(served: ServedNotebook, end: tuple[Exception, ...]) -> None:
-    served.quota = Counter()
+    served.admission = Counter()
     messages, records = await broken(served, b"abc", b"", b"de", *end)
     assert [message.get("body") for message in messages[1:]] == [b"abc", b"de", None]
     assert messages[-1] == {"type": "cut"}
     assert [record.status for record in records] == [500]
-    assert served.quota.settled == [0]
+    assert served.admission.settled == [0]
 
 
 async def test_no_more_than_was_announced_is_sent(served: ServedNotebook) -> None:

@@ -80,8 +80,8 @@ class Counter:
     def __init__(self) -> None:
         self.counted: list[int] = []
 
-    async def admit(self, _: Call, tokens: int | None, requests: int = 1) -> "Counter":
-        assert tokens is None
+    async def admit(self, _: Call, tokens: int | None, requests: int = 1, order: object = None) -> "Counter":
+        assert tokens is order is None
         self.counted.append(requests)
         return self
 
@@ -92,7 +92,7 @@ class Counter:
 @dataclass
 class ServedEchoes:
     authenticator: Any = None
-    quota: Any = None
+    admission: Any = None
     issuers: tuple[str, ...] = ()
     stream_limit: Any = None
     answers: Any = None
@@ -133,7 +133,7 @@ async def test_an_answer_has_its_own_status_and_body_and_its_failure_is_told_of(
 
 async def test_what_only_looks_takes_nothing_and_what_is_several_takes_as_many() -> None:
     counter = Counter()
-    async with ServedEchoes(quota=counter).client() as client:
+    async with ServedEchoes(admission=counter).client() as client:
         for content in (b"look", b"note", b"note note", b""):
             await client.post("/echo", content=content, headers=JSON)
     assert counter.counted == [1, 2, 1]

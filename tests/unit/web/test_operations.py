@@ -13,7 +13,7 @@ import pytest
 from core.config.security import IdempotencyConfig
 from core.errors import PermissionDenied, QuotaExceeded, StaleRevision, UpstreamThrottled
 from core.frame.api import route_rows
-from core.frame.callers import CURRENT_CALL, Call, Principal
+from core.frame.callers import CURRENT_CALL, Call, Charge, Principal
 from core.frame.openapi import document
 from core.frame.types import EventSource, NamedEvent
 from core.web.observed import RequestRecord
@@ -49,16 +49,16 @@ class Counter:
         self.settled: list[int | None] = []
         self.headers: dict[str, str] = {"ratelimit-limit": "9"}
 
-    async def admit(self, _: Call, tokens: int | None, requests: int = 1) -> "Counter":
-        assert requests == 1
+    async def admit(self, _: Call, tokens: int | None, requests: int = 1, order: object = None) -> "Counter":
+        assert (requests, order is None) == (1, tokens is None)
         self.reserved.append(tokens)
         if len(self.reserved) > self.left:
             raise QuotaExceeded(retry_after=1)
         return self
 
-    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
-        self.settled.append(tokens)
-        assert not further + least
+    async def settle(self, charge: Charge) -> None:
+        self.settled.append(charge.tokens)
+        assert not charge.further + charge.least
 
 
 @pytest.fixture
@@ -234,18 +234,18 @@ async def test_two_calls_at_once_have_each_their_own(served: ServedNotebook) -> 
 
 
 async def test_a_refused_caller_costs_nothing_further(served: ServedNotebook) -> None:
-    served.authenticator, served.quota = Doorkeeper(PermissionDenied("no")), Counter()
+    served.authenticator, served.admission = Doorkeeper(PermissionDenied("no")), Counter()
     async with client_of(served) as client:
         assert (await client.post(NOTES, content=b"{", headers=JSON)).status_code == 403
-    assert served.quota.reserved == []
+    assert served.admission.reserved == []
 
 
 async def test_a_body_that_is_wrong_is_counted(served: ServedNotebook) -> None:
-    served.quota = Counter()
+    served.admission = Counter()
     async with client_of(served) as client:
         answer = await client.post(NOTES, content=b"{", headers=JSON)
     assert (answer.status_code, answer.headers["ratelimit-limit"]) == (400, "9")
-    assert (served.quota.reserved, served.quota.settled) == ([None], [0])
+    assert (served.admission.reserved, served.admission.settled) == ([None], [0])
 
 
 async def test_a_stream_of_named_events_is_answered_again_under_its_key(served: ServedNotebook) -> None:

@@ -204,7 +204,7 @@ async def test_a_store_that_is_down_or_missing_is_said(client: httpx.AsyncClient
 async def test_a_refusal_reads_nothing_of_the_body(
     served: ServedNotebook, doorkeeper: Doorkeeper, counter: Counter | None, status: int
 ) -> None:
-    served.authenticator, served.quota = doorkeeper, counter
+    served.authenticator, served.admission = doorkeeper, counter
     messages: list[Message] = []
 
     async def receive() -> Message:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from core.apis.shapes import MOST_TOKENS
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
-from core.platform.json_values import to_object
+from core.platform.json_values import is_list, to_object
 from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
 
 if TYPE_CHECKING:
@@ -82,19 +82,28 @@ def finish_reason_of(stop_reason: object) -> str:
 def usage_of(usage: object) -> JsonObject:
     """OpenAI's token counts. Its `prompt_tokens` hold the cached ones, Converse's `inputTokens` do not.
 
-    What was written to the cache, which costs more, has OpenRouter's name: OpenAI has none.
+    What was written to the cache, which costs more, has OpenRouter's name, and what of it is kept for an hour Anthropic's: OpenAI
+    has none.
     """
     counts = to_object(usage)
     cache_read, cache_write = _count(counts, "cacheReadInputTokens"), _count(counts, "cacheWriteInputTokens")
     prompt = _count(counts, "inputTokens") + cache_read + cache_write
     completion = _count(counts, "outputTokens")
-    written = {"cache_write_tokens": cache_write} if cache_write else {}
+    writes = {"cache_write_tokens": cache_write} if cache_write else {}
+    details = counts.get("cacheDetails")
+    rows: list[object] = details if is_list(details) else []
+    hour = sum(_count(to_object(row), "inputTokens") for row in rows if _is_hour(row))
+    lasting = {"cache_creation": {"ephemeral_1h_input_tokens": hour}} if hour else {}
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": cache_read} | written,
-    }
+        "prompt_tokens_details": {"cached_tokens": cache_read} | writes,
+    } | lasting
+
+
+def _is_hour(detail: object) -> bool:
+    return to_object(detail).get("ttl") == "1h"
 
 
 def redacted_thinking(content: bytes) -> JsonObject:

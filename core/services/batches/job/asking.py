@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from core.errors import ApiError, NotFound
 from core.frame.callers import Call
+from core.frame.dotted import load
 from core.frame.tracing import REQUEST_ID, new_id
 from core.frame.types import JsonObject
 from core.platform.concurrency import undoing
@@ -51,6 +52,13 @@ class LineAsker:
         """How many the line counts as."""
         count = self._operation.part_count()
         return ONE if count is None or isinstance(row.value.request, ApiError) else count(row.value.request)
+
+    def order(self, row: Row) -> Any:  # noqa: ANN401 - a core.quota.order.Order
+        """What limits of money and of models go by; None of a line that is wrong, or whose endpoint names no model."""
+        name, request = self._operation.model_name(), row.value.request
+        if name is None or isinstance(request, ApiError):
+            return None
+        return load("core.quota.order:Order")(name(request) or "", request)  # by its name: only where there is a quota
 
     async def _answer(self, entry: Entry, call: Call) -> JsonObject:
         surface: Any = surface_for(self._parts, self._endpoint.surface, call)

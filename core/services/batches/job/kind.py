@@ -100,7 +100,7 @@ class _Batch:
 
         asker, read = LineAsker(self._parts, endpoint), partial(read_entries, self._parts, endpoint)
         return RowWork(
-            read, asker.ask, asker.fail, asker.bound, asker.requests, at_once=settings_of(self._parts).at_once
+            read, asker.ask, asker.fail, asker.bound, asker.requests, asker.order, settings_of(self._parts).at_once
         )
 
 

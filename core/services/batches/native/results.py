@@ -29,7 +29,6 @@ class ResultRecorder:
         self._model = model
         self._provider = provider
         self._size = 0
-        self._tokens = 0
         self._ids: list[str] = []
 
     async def record(self, results: AsyncIterator[NativeResult]) -> bool:
@@ -63,14 +62,13 @@ class ResultRecorder:
             tokens = tokens_of(answer, self._model, charged)
         run.record(row, line, ok=result.failure is None, tokens=tokens)
         self._size += len(line)
-        self._tokens += tokens.get(self._model, 0)
 
     async def _flush(self) -> bool:
         """What is kept is charged once: a worker that dies in between charges too little."""
         if not self._size:
             return True
-        tokens, self._size, self._tokens = self._tokens, 0, 0
+        rows, self._size = self._run.call.end_part(failed=True).rows, 0
         if not await self._run.checkpoint():
             return False
-        await self._run.admission.charge(self._run.call, tokens)
+        await self._run.admission.charge(self._run.call, rows)
         return True

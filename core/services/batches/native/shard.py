@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from core.apis.batch_engine import BatchEngine, NativeBatch, NativeBatches, NativeRow, is_passing
 from core.errors import ApiError, QuotaExceeded, QuotaUnavailable, StateUnavailable
+from core.frame.callers import Charge, UsageRow
 from core.platform.json_values import to_object
 from core.services.batches.job.endpoints import Endpoint
 from core.services.batches.job.entries import read_contents
@@ -198,7 +199,9 @@ class NativeShard:
                 seconds = full.headers.get("retry-after", "")
                 run.halt.set("quota", pause=int(seconds) if seconds.isdecimal() else QUOTA_DOWN_SECONDS)
                 return False
-            await ticket.settle(0)
+            of = run.call.observed
+            row = UsageRow(self._of["public"], self._of["provider_id"], of.api, of.operation)
+            await ticket.settle(Charge(0, rows=(row,), target=row.key))
             state.admitted += piece
         return True
 

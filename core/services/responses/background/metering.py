@@ -39,7 +39,9 @@ class Meter:
             self._ticket = await self._admission.admit(self._call, self._bound, 0)
         except (QuotaExceeded, QuotaUnavailable) as refusal:
             raise RunPaused(_pause_of(refusal)) from None
-        self._call.ledger.most = None  # one who has used it up waits before the next round: nothing fails for it
+        self._call.ledger.most = self._call.ledger.most_nanos = (
+            None  # one who has used it up waits before the next round: nothing fails for it
+        )
         self._is_fresh = True
 
     async def next_round(self) -> None:
@@ -56,7 +58,7 @@ class Meter:
             return
         charge = self._call.end_part(failed=True)
         self._note((charge.tokens if charge.tokens is not None else charge.least) + charge.further)
-        await ticket.settle(charge.tokens, charge.further, charge.least)
+        await ticket.settle(charge)
 
 
 class MeteredInference:

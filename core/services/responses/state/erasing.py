@@ -9,6 +9,7 @@ from core.services.erasure import Erase, Estate, Piece, Pieces
 from core.services.parts import Parts
 from core.services.responses.recording.records import RUN
 from core.services.responses.recording.removing import remove_log, remove_run
+from core.services.responses.state.extracts import read_conversation, read_response, read_run, read_share
 from core.services.responses.state.keeping import DAYS, NAMES, owner_tally, removal
 from core.services.responses.state.place import STORE, StatePlace
 from core.services.responses.state.records import (
@@ -36,15 +37,31 @@ def erase(parts: Parts) -> Erase | None:
 async def _pieces(state: StatePlace, estate: Estate) -> Pieces:
     owner = owner_list(estate.principal)
     async for documents in walk_pages(state.store, CONVERSATION, owner):
-        yield [Piece("conversations", partial(_remove_conversation, state, document)) for document in documents]
+        yield [
+            Piece(
+                "conversations",
+                partial(_remove_conversation, state, document),
+                read=partial(read_conversation, state, document),
+            )
+            for document in documents
+        ]
     async for documents in walk_pages(state.store, LEASE, owner):  # in conversations of others
         yield [Piece("", partial(state.store.delete, document)) for document in documents]
     async for documents in walk_pages(state.store, GUEST, owner):
-        yield [Piece("", partial(_leave, state, estate, document)) for document in documents]
+        yield [
+            Piece("", partial(_leave, state, estate, document), read=partial(read_share, state, estate, document))
+            for document in documents
+        ]
     async for documents in walk_pages(state.store, RUN, owner):  # before what they would become
-        yield [Piece("responses", partial(_remove_run, state, document)) for document in documents]
+        yield [
+            Piece("responses", partial(_remove_run, state, document), read=partial(read_run, state, document))
+            for document in documents
+        ]
     async for documents in walk_pages(state.store, RESPONSE, owner):
-        yield [Piece("responses", partial(_remove_response, state, document)) for document in documents]
+        yield [
+            Piece("responses", partial(_remove_response, state, document), read=partial(read_response, state, document))
+            for document in documents
+        ]
     async for documents in walk_pages(state.store, DAYS, owner):
         yield [Piece("", partial(_remove_day, state, document)) for document in documents]
     yield [Piece("", partial(_forget_tallies, state, owner))]

@@ -36,6 +36,10 @@ def test_what_a_line_may_use(path: str, body: dict[str, Any], tokens: int | None
     row = Row(0, Entry("batch_req_0", endpoint, json.dumps({"body": {"model": "m", **body}}).encode()))
     asker = LineAsker(cast("Any", None), endpoint)
     assert (asker.bound(row), asker.requests(row)) == (tokens, requests)
+    order = asker.order(row)
+    assert (None if order is None else (order.model, order.body)) == (
+        None if tokens is None else ("m", row.value.request)
+    )
 
 
 @pytest.mark.parametrize("piece", ["{},", "1,"])

@@ -1,6 +1,6 @@
 """One run of a native shard after another: what is submitted, when it is looked at again, what is recorded, charged and left to the queue."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 import json
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 
 from core.apis.batch_engine import BatchLimits, BatchProgress, NativeBatch, NativeResult, NativeRow
 from core.errors import InvalidRequest, NotFound, QuotaExceeded, UpstreamFailed, UpstreamThrottled
-from core.frame.callers import ANONYMOUS, Call, UsageRow
+from core.frame.callers import ANONYMOUS, Call, Charge, UsageRow
 from core.frame.types import JsonObject
 from core.services.batches.job.endpoints import ENDPOINTS
 from core.services.batches.job.output import InputGone
@@ -80,20 +80,20 @@ class Admission:
         self.charged: list[int] = []
         self.rows: list[UsageRow] = []
 
-    async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> "Admission":
-        del call, tokens
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: object = None) -> "Admission":
+        del call, tokens, order
         if requests > self.left:
             raise QuotaExceeded(retry_after=40)
         self.left -= requests
         return self
 
-    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
-        assert (tokens, further, least) == (0, 0, 0)
+    async def settle(self, charge: Charge) -> None:
+        assert (charge.tokens, [row.key for row in charge.rows]) == (0, [charge.target])
 
-    async def charge(self, call: Call, tokens: int) -> None:
-        self.charged.append(tokens)
-        self.rows += call.ledger.list_rows()
-        call.ledger.rows.clear()
+    async def charge(self, call: Call, rows: Sequence[UsageRow]) -> None:
+        del call
+        self.charged.append(sum(row.tokens for row in rows))
+        self.rows += rows
 
 
 class World:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from core.apis.inference import ChatRequest
-from core.frame.callers import Call
+from core.frame.callers import Call, Charge
 from core.frame.types import JsonObject, JsonStream
 from core.services.responses.background.metering import Meter, MeteredInference, RunPaused
 from core.stores.counters.port import Counts
@@ -35,7 +35,7 @@ async def _nothing() -> JsonStream:
 async def run(place: Bench, rounds: int, tokens: int) -> list[int]:
     """What each round of a worker's run came to; its request is counted as a POST does it."""
     call, used = user(), list[int]()
-    await (await place.quota.admit(user(), None)).settle(0)
+    await (await place.quota.admit(user(), None)).settle(Charge(0))
     meter = Meter(place.quota, call, 100, used.append)
     inference = MeteredInference(Model(call, tokens), meter)
     try:

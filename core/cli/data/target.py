@@ -1,4 +1,4 @@
-"""Whose data the options of `llambda principals` name, and where it is."""
+"""Whose data the options of `llambda data` name, and where it is."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

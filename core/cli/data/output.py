@@ -1,7 +1,9 @@
-"""How `llambda principals` says what a principal keeps, in 80 columns."""
+"""How `llambda data` says what a principal keeps, in 80 columns."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 import sys
+import textwrap
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +12,7 @@ from core.cli.terminal import Columns, clean, clip_table, shorten
 
 if TYPE_CHECKING:
     from core.resolution.erasure.engine import Amount, Key, Outcome
+    from core.resolution.erasure.exporting import Report
     from core.services.erasure import Estate
 
 TABLE: Final[Columns] = (("API", 14), ("DATA", 34), ("COUNT", 9), ("SIZE", 8))
@@ -63,6 +66,7 @@ def outcome_lines(estate: "Estate", outcome: "Outcome") -> Iterator[str]:
     if outcome.removed:
         yield clean(f"Deleted of {who}:")
         yield from amount_lines(estate, outcome.removed)
+        yield from _stay_lines()
     elif outcome.is_whole:
         yield clean(f"{who} keeps nothing here.")
     if not outcome.is_whole:
@@ -73,17 +77,45 @@ def outcome_lines(estate: "Estate", outcome: "Outcome") -> Iterator[str]:
             yield clean(f"  {subject}: {reason}")
 
 
+def report_lines(estate: "Estate", report: "Report", output: Path) -> Iterator[str]:
+    """What was written and where, then what was not and why."""
+    who = estate.principal.id
+    yield clean(f"Exported of {who}:" if report.data else f"{who} keeps nothing here that can be handed out.")
+    if report.data:
+        yield from amount_lines(estate, report.data)
+    for (api, name), amount in report.omissions.items():
+        yield from _paragraph(f"Left out of {api}: {amount.count:,} {name}: {report.reasons[api, name]}")
+    for failure in report.failures:
+        yield from _paragraph(f"Not read of {failure.api}: {failure.name or 'all of it'}: {failure.reason}")
+    yield clean(f"{output}: {report.files:,} files, {size(report.bytes)}, and manifest.json")
+
+
+def _stay_lines() -> Iterator[str]:
+    from core.resolution.erasure.staying import STAYS
+
+    yield "What stays in any case:"
+    for subject, reason in STAYS:
+        yield from _paragraph(f"  {subject}: {reason}")
+
+
+def _paragraph(text: str) -> list[str]:
+    return textwrap.wrap(clean(text), WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
 def to_json(estate: "Estate", amounts: "Mapping[Key, Amount]") -> dict[str, Any]:
     return {**_who(estate), "data": _entries(amounts)}
 
 
 def outcome_json(estate: "Estate", outcome: "Outcome") -> dict[str, Any]:
     """An entry of `left` whose `name` is "" is what could not be read."""
+    from core.resolution.erasure.staying import STAYS
+
     left = [
         {"api": api, "name": name, "count": None if (a := outcome.left.get((api, name))) is None else a.count, "reason": reason}
         for (api, name), reason in outcome.reasons.items()
     ]  # fmt: skip
-    return {**_who(estate), "deleted": _entries(outcome.removed), "left": left}
+    stays = [{"what": subject, "why": reason} for subject, reason in STAYS]
+    return {**_who(estate), "deleted": _entries(outcome.removed), "left": left, "stays": stays}
 
 
 def _who(estate: "Estate") -> dict[str, str]:
