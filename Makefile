@@ -17,6 +17,8 @@ SAM := $(UV) tool run --from aws-sam-cli==1.170.0 sam
 # Every core; a file's tests stay together, for the sake of what they share, and files begin in their order: the short ones of tests/unit last.
 PYTEST := $(RUN)python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=1
 export PYTHONDONTWRITEBYTECODE :=
+# What the packages of tests have in common is compiled once.
+test exact conformance: export LLAMBDA_BYTECODE = $(CURDIR)/.state/bytecode
 
 .PHONY: help
 help: ## list the commands

@@ -37,6 +37,8 @@ CONFIG: Final = ROOT / "infra" / "distributions" / "lambda.yaml"
 WRAPPER: Final = ROOT / "infra" / "stream"
 RUN_CONFIG: Final = "run.json"
 LICENCES: Final = "THIRD_PARTY_LICENSES"
+CACHE: Final = "LLAMBDA_BYTECODE"
+"""Names a folder for what was compiled before. It is for tests: what is marshalled may be told apart, though it is the same code, where another module went before it."""
 PRECOMPILED: Final = "core/runtime/precompiled.bin"
 PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 PYTHON: Final = (3, 13)
@@ -195,6 +197,8 @@ def _precompile(out: Path, needed: Needs) -> None:
 
 def _compile(out: Path, dependencies: list[Dependency]) -> None:
     command = [sys.executable, "-I", "-S", "-X", "no_debug_ranges", bytecode.__file__, str(out)]
+    if cache := os.environ.get(CACHE):
+        command.append(cache)
     subprocess.run(command, check=True)
     pack(out, {"core", *(name for dependency in dependencies for name in dependency.modules)})
 

@@ -7,6 +7,8 @@ own among those that are written. The rest are left to `dataclasses`.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+import inspect
+import sys
 from typing import Final
 
 HELPERS: Final = "_data_classes"
@@ -25,6 +27,8 @@ PARAMETERS: Final = (
 )
 DEFAULTS: Final = {"init": True, "repr": True, "eq": True, "match_args": True}
 OURS: Final = frozenset({"frozen", "slots", "eq"})
+OURS_OF_PACKAGES: Final = frozenset({"core", "functions"})
+IMPORTED: Final = "from dataclasses import dataclass, field\n"
 WRITTEN: Final = frozenset(
     [
         "__init__",
@@ -91,6 +95,18 @@ def write_methods(tree: ast.Module) -> ast.Module:
         body.insert(place, _located(f"from core.runtime import data_classes as {HELPERS}", body[place])[0])
     tree.body = body
     return tree
+
+
+def is_written(of: type | None) -> bool:
+    """Whether a package has the methods of this data class in its byte code."""
+    if of is None or of.__module__.partition(".")[0] not in OURS_OF_PACKAGES or "." in of.__qualname__:
+        return False
+    module = vars(sys.modules[of.__module__])
+    if module.get("dataclass") is not dataclass or "annotations" in module:
+        return False
+    tree = write_methods(ast.parse(IMPORTED + inspect.getsource(of)))
+    node = tree.body[-1]
+    return isinstance(node, ast.ClassDef) and not node.decorator_list
 
 
 def _imports_plainly(tree: ast.Module) -> bool:

@@ -4,55 +4,38 @@ Annotations of functions and modules go. Those of classes stay, for pydantic, da
 """
 
 import ast
-from typing import override
+from collections.abc import Iterator
 
 from infra.data_classes import write_methods
 
 
-class _Lean(ast.NodeTransformer):
-    def __init__(self) -> None:
-        self._is_in_module = True
-
-    @override
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return self._inside(node)
-
-    @override
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._function(node)
-
-    @override
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._function(node)
-
-    @override
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        """Of a module: of a class it is left, and in a function Python does not look at it."""
-        if not self._is_in_module or node.value is None:
-            return node
-        return ast.copy_location(ast.Assign([node.target], node.value), node)
-
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
-        node.returns = None
-        of = node.args
-        for argument in (*of.posonlyargs, *of.args, *of.kwonlyargs, of.vararg, of.kwarg):
-            if argument is not None:
-                argument.annotation = None
-        return self._inside(node)
-
-    def _inside(self, node: ast.AST) -> ast.AST:
-        was, self._is_in_module = self._is_in_module, False
-        self.generic_visit(node)
-        self._is_in_module = was
-        return node
+def lean_module(source: bytes, name: str) -> ast.Module:
+    """What is compiled of it; `name` is for a SyntaxError."""
+    return drop_annotations(write_methods(ast.parse(source, name)))
 
 
 def drop_annotations(tree: ast.Module) -> ast.Module:
-    """The same module, changed in place."""
-    _Lean().visit(tree)
+    """The same module, changed in place; what is inside of functions is left, as no start comes by it."""
+    for function in _functions(tree.body):
+        function.returns = None
+        of = function.args
+        for argument in (*of.posonlyargs, *of.args, *of.kwonlyargs, of.vararg, of.kwarg):
+            if argument is not None:
+                argument.annotation = None
+    tree.body = [_plain(node) for node in tree.body]
     return tree
 
 
-def lean_module(source: bytes, name: str) -> ast.Module:
-    """What is compiled of it; `name` is for a SyntaxError."""
-    return ast.fix_missing_locations(drop_annotations(write_methods(ast.parse(source, name))))
+def _functions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node.body)
+
+
+def _plain(node: ast.stmt) -> ast.stmt:
+    """`x: int = 1` as `x = 1`."""
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+    return node

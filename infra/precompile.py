@@ -6,18 +6,16 @@ regular expression depends on it.
 
 import builtins
 from importlib import import_module
-from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 import marshal
 from pathlib import Path
 import sys
 from types import CodeType
-from typing import Any, Final, override
+from typing import Any, Final
 
 sre: Final[Any] = import_module("_sre")
 compiler: Final[Any] = import_module("re._compiler")
 
 ATTRS: Final = "<attrs generated "
-OURS: Final = frozenset({"core", "functions"})
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 type Patterns = dict[tuple[str | bytes, int], tuple[Any, ...]]
@@ -41,14 +39,24 @@ class CompilationRecorder:
         self._arguments = (text, int(flags), [int(number) for number in code], *more)
         return sre.compile(*self._arguments)
 
+    def run(self, source: str, *names: dict[str, Any]) -> None:
+        """As `exec`, of methods that `dataclasses` wrote: those that a package has in its byte code are not kept."""
+        from infra.data_classes import is_written
+
+        code = compile(source, "<string>", "exec", dont_inherit=True)
+        if not is_written(sys._getframe(1).f_locals.get("cls")):  # noqa: SLF001 - nothing else tells whose methods these are
+            self.methods[source] = code
+        exec(code, *names)  # noqa: S102 - as `dataclasses` would
+
     def install(self) -> None:
-        """Record every regular expression, and the methods of every data class, named tuple and class of `attrs`.
+        """Record every regular expression, and the methods of every data class that has none in its byte code, named tuple and class of `attrs`.
 
         None has a hook, but all look a name up in their own globals: `re` finds `_sre` there, `dataclasses` `exec`, `namedtuple` `eval`,
         and `attrs`, as all else, `compile` and `hash`.
         """
         from core.runtime.coldstart import hash_name
 
+        import_module("infra.data_classes")  # which has data classes itself
         original, compiler.__dict__["_sre"] = compiler.compile, self
 
         def compile_(pattern: object, flags: int = 0) -> object:
@@ -56,10 +64,6 @@ class CompilationRecorder:
             if isinstance(pattern, str | bytes):
                 self.patterns[pattern, int(flags)] = self._arguments
             return expression
-
-        def run(source: str, *names: dict[str, Any]) -> None:
-            self.methods[source] = compile(source, "<string>", "exec", dont_inherit=True)
-            exec(self.methods[source], *names)  # noqa: S102 - as `dataclasses` would
 
         def evaluate(source: str, *names: dict[str, Any]) -> object:
             self.methods[source] = compile(source, "<string>", "eval", dont_inherit=True)
@@ -76,29 +80,13 @@ class CompilationRecorder:
 
         compile_source, hash_value = builtins.compile, builtins.hash
         compiler.compile = compile_
-        import_module("dataclasses").__dict__["exec"] = run
+        import_module("dataclasses").__dict__["exec"] = self.run
         import_module("collections").__dict__["eval"] = evaluate
         builtins.__dict__.update(compile=compile_script, hash=hash_)
 
 
-class LeanLoader(SourceFileLoader):
-    """Loads a module of ours as the package has it: so no method is recorded that is in its byte code."""
-
-    @override
-    def get_code(self, fullname: str) -> CodeType | None:
-        if fullname.partition(".")[0] not in OURS:
-            return super().get_code(fullname)
-        from infra.lean import lean_module
-
-        path = self.get_filename(fullname)
-        return compile(lean_module(self.get_data(path), path), path, "exec", dont_inherit=True)
-
-
 def main(file: Path, modules: list[str]) -> None:
     sys.path.insert(0, str(ROOT))
-    find = FileFinder.path_hook((ExtensionFileLoader, EXTENSION_SUFFIXES), (LeanLoader, SOURCE_SUFFIXES))
-    sys.path_hooks.insert(0, find)
-    sys.path_importer_cache.clear()
     recorder = CompilationRecorder()
     recorder.install()
     for module in modules:

@@ -150,7 +150,7 @@ async def test_what_was_made_by_calls_is_handed_out_with_its_bytes_and_vectors(s
     assert json.loads(sink.files[elsewhere])["text"] == "the sun is a star"
     assert not [path for path in sink.files if life.files[bob][0] in path]
     assert {name: amount.count for (_, name), amount in report.data.items()} == {
-        "files": 2, "vector stores": 1, "files in vector stores of others": 1
+        "files": 2, "vector stores": 1, "files in vector stores of others": 1, "quota counters": 1
     }  # fmt: skip
     shown = report.show(scene.estate(who))
     assert (shown["files"], shown["bytes"]) == (len(sink.files), sum(map(len, sink.files.values())))

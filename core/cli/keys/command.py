@@ -17,7 +17,7 @@ EXAMPLES: Final = """\
 Examples:
   KEY=$(llambda keys create --name demo --roles admin,dev --expires 30d)
   llambda keys create --config run.yaml --name ci --models 'small,vllm/*'
-  llambda keys update abcdefgh2345 --limit 'month money 5' --limit 'minute requests 60'
+  llambda keys update abcdefgh2345 --limit 'month money 5'
   llambda keys list --table my-stack-RegistryTable-1ABC --region eu-west-1
   llambda keys rotate abcdefgh2345 --overlap 7d
   llambda keys revoke abcdefgh2345 --url https://stack.example.com

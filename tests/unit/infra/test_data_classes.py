@@ -9,7 +9,7 @@ from pathlib import Path
 import pickle
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -48,6 +48,8 @@ def pairs(module: str) -> list[tuple[type[Any], type[Any]]]:
 
 def value(of: object) -> str:
     """As text, which is the same for what was made twice."""
+    if isinstance(of, frozenset):
+        return str(sorted(cast("frozenset[str]", of)))
     return type(of).__name__ if type(of).__module__ != "builtins" or callable(of) else repr(of)
 
 
