@@ -32,7 +32,7 @@ MOST_TEXT: Final = 1024  # characters
 
 
 class Place(TypedDict):
-    """Whose trail: of the store that a run config or a table's name leads to, or, with `url`, of a running stack."""
+    """What is read, the trail or usage: of the store that a run config or a table's name leads to, or, with `url`, of a running stack."""
 
     config: str
     env: "Pairs"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import click
 
-from core.cli.audit.command import moment
+from core.cli.audit.command import Place, moment
 from core.cli.keys import options as key_options
 from core.cli.options import config_option, env_option, json_option, print_json
 from core.cli.remote import api_key_option, open_client
@@ -18,7 +18,7 @@ from core.cli.terminal import say
 if TYPE_CHECKING:
     from core.apis.answers.spending import UnsettledUsage, UsageEntry, UsagePage
     from core.apis.spending import SpendingQuery
-    from core.cli.options import Decorator, Pairs
+    from core.cli.options import Decorator
 
 EXAMPLES: Final = """\
 \b
@@ -31,17 +31,6 @@ Examples:
 """
 DAY: Final = 86_400  # seconds
 PAGE: Final = 10_000
-
-
-class Place(TypedDict):
-    """Whose usage: of the store that a run config or a table's name leads to, or, with `url`, of a running stack."""
-
-    config: str
-    env: "Pairs"
-    table: str | None
-    region: str | None
-    url: str | None
-    api_key: str | None
 
 
 class Filters(TypedDict):
