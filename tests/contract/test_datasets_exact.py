@@ -1,9 +1,12 @@
 """Datasets between processes: rows that many append at the same time, and imports whose workers die."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from dataclasses import replace
 from hashlib import sha256
 from math import inf
+import multiprocessing
+import os
 from pathlib import Path
 import signal
 import time
@@ -12,8 +15,16 @@ from typing import Any
 import httpx
 import pytest
 
+from core.config.load import interpret
+from core.frame.callers import ANONYMOUS, Call
+from core.resolution.resolve import resolve
+from core.services.datasets.drafts import DRAFTS, LEFT_SECONDS
+from core.services.datasets.keeping import OWNERS
+from core.services.datasets.router import GROUP
+from core.services.datasets.segments import SEGMENT
 from core.stores.blobs import local, s3
 from core.stores.blobs.port import BlobStore
+from core.stores.connect import DOCUMENTS
 from tests.contract.crew import Crew, hiring, together
 from tests.parts.batch_place import PLACES, BatchPlace, place_of
 from tests.parts.batch_process import Settings
@@ -148,3 +159,46 @@ async def test_an_import_survives_the_death_of_its_workers(
     assert sum(lengths) == size
     assert content.hexdigest() == digest
     assert set(codes) <= {0, -signal.SIGTERM}  # of one that had not begun yet
+
+
+def write_and_die(place: BatchPlace) -> None:
+    """In a process of its own, which is killed when the first segment is written and no document names it."""
+    asyncio.run(_write_and_die(place))
+
+
+async def _write_and_die(place: BatchPlace) -> None:
+    async def lines() -> AsyncIterator[bytes]:
+        line = jsonl([{"question": "q", "answer": "x" * (SEGMENT // GROUP)}])
+        for _ in range(GROUP):
+            yield line
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    stack = await resolve(interpret(document(place), {}), ["datasetio", "files"], version="1")
+    await stack.surfaces["dataset_rows"](Call(ANONYMOUS)).create("d", "eval/question-answer", lines(), {"job": "j"})
+
+
+async def test_what_was_written_of_a_dataset_whose_maker_died_goes_a_day_later(
+    place: BatchPlace, blobs: BlobStore
+) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=write_and_die, args=(place,))
+    process.start()
+    await asyncio.to_thread(process.join, SECONDS)
+    assert process.exitcode == -signal.SIGKILL
+    left = await list_segments(blobs)
+    assert left
+    stack = await resolve(interpret(document(place), {}), ["datasetio", "files"], version="1")
+    documents = stack.stores.get(DOCUMENTS)
+    async with client_of(document(place)) as client:
+        for name, age in (("early", LEFT_SECONDS - 600), ("late", LEFT_SECONDS + 600)):
+            [note] = (await documents.page(OWNERS, DRAFTS, limit=9)).documents
+            assert left <= await list_segments(blobs)
+            await documents.delete(note)
+            await documents.create(replace(note, created=int(time.time()) - age, revision=1))
+            made = await client.post(DATASETS, json=dataset({"rows": questions(2)}, name))
+            assert made.status_code == 200, made.text
+        assert (await documents.page(OWNERS, DRAFTS, limit=9)).documents == []
+        kept = await list_segments(blobs)
+        assert (len(kept), kept & left) == (2, set())
+        for name in ("early", "late"):
+            assert len((await client.get(f"{ROWS}/{name}")).json()["data"]) == 2
+    await stack.close()

@@ -16,8 +16,10 @@ from core.errors import Conflict, LimitReached
 from core.frame.callers import Call, Principal
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
+from core.services.datasets import drafts
 from core.services.datasets.appending import EVERY, LEFT_SECONDS
 from core.services.datasets.collection import DatasetCollection
+from core.services.datasets.drafts import DRAFTS
 from core.services.datasets.erasing import erase as erase_of
 from core.services.datasets.importing import Import
 from core.services.datasets.keeping import OWNERS, tally_id
@@ -27,6 +29,7 @@ from core.services.jobs.admission import Unlimited
 from core.services.jobs.shard_run import RunParts, ShardRun
 from core.services.jobs.timing import Timing, Turn
 from core.stores.connect import BLOBS, DOCUMENTS, JOBS
+from core.stores.documents.port import Document
 from core.stores.jobs.port import Shard
 from tests.parts.dataset_stack import (
     APPEND,
@@ -157,6 +160,20 @@ async def test_a_segment_whose_writer_died_before_it_was_named_goes_a_day_later(
     assert numbers(await rows_of(client, "grows")) == list(range(EVERY))
 
 
+async def test_a_draft_whose_dataset_was_made_is_forgotten_with_its_rows_in_their_place(
+    world: DatasetWorld, stack: Stack
+) -> None:
+    """Its maker died after the dataset was made, and before it could say so."""
+    client, documents = await world.client(), stack.stores.get(DOCUMENTS)
+    await register(client, {"rows": questions(3)}, "made")
+    [segment] = segments(world)
+    created = int(time.time()) - 2 * drafts.LEFT_SECONDS
+    await documents.create(Document(OWNERS, segment.parent.name, {"dataset": "made"}, DRAFTS, created=created))
+    await register(client, {"rows": questions(1)}, "next")
+    assert (await documents.page(OWNERS, DRAFTS, limit=9)).documents == []
+    assert numbers(await rows_of(client, "made")) == [0, 1, 2]
+
+
 async def test_what_a_principal_keeps_is_erased(world: DatasetWorld, stack: Stack) -> None:
     client = await world.client(quota={"max_datasets": 2})
     await register(client, {"rows": questions(3)}, "a1")
@@ -168,6 +185,9 @@ async def test_what_a_principal_keeps_is_erased(world: DatasetWorld, stack: Stac
     assert document.owner is not None
     assert erase is not None
     counted = DatasetRecord.of(document).counted
+    for number, owner in enumerate((document.owner, {"principal": "bob"})):  # what is being written, or was
+        await documents.create(Document(OWNERS, f"folder{number}", {"dataset": "d"}, DRAFTS, owner))
+        await stack.stores.get(BLOBS).put(f"datasets/folder{number}/a.jsonl", b"{}\n")
     estate = Estate(Principal("ada", {}, vouched_by=document.owner.get("vouched_by", "")), lambda _: True)
     names = list[str]()
     async for pieces in erase(estate):
@@ -177,7 +197,7 @@ async def test_what_a_principal_keeps_is_erased(world: DatasetWorld, stack: Stac
     assert names == ["datasets", "datasets"]
     assert (await client.get(DATASETS, headers=ADA)).json() == {"data": []}
     assert numbers(await rows_of(client, "b1", "bob")) == [0]
-    assert len(segments(world)) == 1
+    assert sorted(path.parent.name == "folder1" for path in segments(world)) == [False, True]
     assert counted.startswith(tally_id(""))
     assert (await documents.tallies(OWNERS, counted)).get("datasets", 0) == 0
 

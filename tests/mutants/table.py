@@ -593,9 +593,9 @@ TABLE: Final = (
         Row(
             f"core.services.datasets.{name}",
             ("tests/contract/test_datasets_kept.py", "tests/contract/test_datasets.py"),
-            "kept or keeps or erased or large or import or job",
+            "kept or keeps or erased or draft or large or import or job",
         )
-        for name in ("erasing", "importing")
+        for name in ("drafts", "erasing", "importing")
     ),
     *(
         Row(f"core.services.datasets.formats.{name}", ("tests/unit/services/test_row_formats.py",))

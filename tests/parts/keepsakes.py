@@ -23,7 +23,7 @@ UNTOLD = {
     "batch_slot": "which job has which of the places that a caller has",
     "conversation_lease": "who is writing into a conversation now",
     "conversation_guest": "that there are turns in a conversation of another's, which are told",
-    "dataset_owner": "tallies",
+    "dataset_owner": "tallies, and that rows are being written",
     "eval_agent": "that an evaluation has made an agent, which is told",
     "file_owner": "that there are files to be swept",
     "file_sweep": "where a sweep is",

@@ -1,9 +1,10 @@
-"""What a principal keeps of datasets: records with their rows, and the tally of both."""
+"""What a principal keeps of datasets: records with their rows, rows that no record names yet, and the tally."""
 
 from functools import partial
 
 from core.routing.policy import owner_list
 from core.services.datasets.collection import DatasetCollection
+from core.services.datasets.drafts import DRAFTS, remove_draft
 from core.services.datasets.keeping import OWNERS, tally_id
 from core.services.datasets.records import DATASET, DatasetRecord, show_dataset
 from core.services.erasure import Erase, Estate, Piece, Pieces
@@ -32,6 +33,9 @@ async def _pieces(datasets: DatasetCollection, estate: Estate) -> Pieces:
             )
             for document in own
         ]
+    async for notes in walk_pages(datasets.store, OWNERS, DRAFTS):
+        own = [note for note in notes if estate.has(note.owner)]
+        yield [Piece("", partial(remove_draft, datasets, note)) for note in own]
     yield [Piece("", partial(_forget_tally, datasets, estate))]
 
 

@@ -7,7 +7,7 @@ from core.frame.callers import KeepLimits
 from core.stores.documents.port import Tally, TallyExceeded
 
 OWNERS: Final = "dataset_owner"
-"""The collection of these tallies; it has no documents."""
+"""The collection of these tallies; its documents are those of `drafts`."""
 DATASETS: Final = "datasets"
 BYTES: Final = "bytes"
 

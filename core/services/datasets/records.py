@@ -2,8 +2,8 @@
 
     dataset    id DATASET    parent ""    DatasetRecord
 
-Tallies under (`dataset_owner`, OWNER) are `datasets` and `bytes`, of those that are `counted`. The rows are in blobs below
-`datasets/FOLDER/`, JSON lines in segments of random names: one that no record names is never read.
+Tallies under (`dataset_owner`, OWNER) are `datasets` and `bytes`, of those that are `counted`; its documents are notes of `drafts`. The
+rows are in blobs below `datasets/FOLDER/`, JSON lines in segments of random names: one that no record names is never read.
 """
 
 from collections.abc import Iterable, Sequence

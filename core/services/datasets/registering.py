@@ -21,7 +21,7 @@ from core.routing.policy import owner_list
 from core.services.datasets import keeping
 from core.services.datasets.collection import DatasetCollection, missing
 from core.services.datasets.formats.rules import RowBlock
-from core.services.datasets.records import DATASET, SHOWN_BYTES, DatasetRecord, Segment, folder_of, resource_of
+from core.services.datasets.records import DATASET, SHOWN_BYTES, DatasetRecord, Segment, resource_of
 from core.services.datasets.segments import write_segments
 from core.services.datasets.sources import (
     NEAR,
@@ -174,8 +174,10 @@ async def _make_with(
     collection: DatasetCollection, registration: Registration, groups: AsyncIterator[Sequence[bytes]]
 ) -> Document:
     """With these rows, which are kept first: what no record names is never read."""
+    from core.services.datasets.drafts import drafting  # late: the import of a source has no use for it
+
     record = registration.record
-    async with undoing(partial(collection.blobs.delete_below, folder_of(record.folder))):
+    async with drafting(collection, registration.dataset_id, record.folder):
         segments = await write_segments(collection.blobs, record.folder, groups)
         return await create(collection, registration.dataset_id, with_segments(record, segments))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from functools import partial
 import logging
 from secrets import token_hex
 from typing import Final
@@ -12,7 +11,6 @@ from core.apis.answers.datasets import Dataset, DatasetList, PurposeName, RowPag
 from core.apis.datasets import AppendRows, IterrowsQuery, RegisterDataset
 from core.errors import ApiError, Conflict, NotFound
 from core.frame.types import JsonObject
-from core.platform.concurrency import undoing
 from core.routing.guard import Item
 from core.services.datasets.collection import DatasetCollection
 from core.services.datasets.reading import open_dataset, read_rows, whole_source
@@ -125,10 +123,11 @@ class DatasetRowsRouter:
             folder=token_hex(16),
             digest="",
         )
+        from core.services.datasets.drafts import drafting
         from core.services.datasets.registering import create, with_segments
 
         collection.guard.require("create", Item(DATASET, dataset_id, collection.guard.owner))
-        async with undoing(partial(collection.blobs.delete_below, folder_of(record.folder))):
+        async with drafting(collection, dataset_id, record.folder):
             segments = await write_segments(collection.blobs, record.folder, _groups_of(lines))
             record = replace(with_segments(record, segments), own_rows=sum(part.rows for part in segments))
             try:
