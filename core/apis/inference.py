@@ -190,5 +190,14 @@ def count_prompts(request: CompletionRequest) -> int:
     return bounds.count_parts(request.prompt)
 
 
+def refusal_in(answer: JsonObject) -> str:
+    """What a chat completion says instead of an answer, where a shield or the model itself refused one; else ""."""
+    match answer:
+        case {"choices": [{"message": {"refusal": str(refusal), **message}}, *_]} if not message.get("content"):
+            return refusal
+        case _:
+            return ""
+
+
 def count_inputs(request: EmbeddingsRequest) -> int:
     return bounds.count_parts(request.input)

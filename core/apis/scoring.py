@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from core.apis.answers.scoring import ScoreAnswer, ScoreBatchAnswer, ScoreRow
 from core.apis.inference import Name
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, shorten
 from core.frame.resources import Resource, present
 from core.frame.types import Health, JsonObject, Wire
 
@@ -24,6 +24,14 @@ MOST_ROWS: Final = 10_000
 MOST_REGEXES: Final = 200
 MOST_TEMPLATE: Final = 100_000
 """Characters of a prompt for a judge."""
+MOST_REFUSAL: Final = 500  # characters of it that a row says
+
+
+def refused_judgement(refusal: str) -> InvalidRequest:
+    """Of a row whose judge was not asked, or would not judge, by what was answered instead; asked again it would be the same."""
+    return InvalidRequest(
+        f"It was not judged: the judge, or a shield that guards it, refused with: {shorten(refusal, MOST_REFUSAL)}"
+    )
 
 
 class ReturnType(Wire):

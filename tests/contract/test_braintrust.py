@@ -119,6 +119,11 @@ async def test_a_judge_that_calls_nothing_or_fails_costs_its_row(world: ScoreWor
     assert (await score(world, "factuality"))["errors"] == 1
     world.judge.replies["/v1/chat/completions"] = status(400, {"error": {"message": "no tools here"}})
     assert (await score(world, "context-recall"))["errors"] == 1
+    message = {"role": "assistant", "content": None, "refusal": "Not that."}
+    refusal = {**CHAT, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    world.judge.replies["/v1/chat/completions"] = status(200, refusal)
+    [row] = (await score(world, "factuality"))["score_rows"]
+    assert row["error"].endswith("refused with: Not that.")
 
 
 async def test_a_model_that_names_hundreds_of_things_costs_its_row_and_no_time(world: ScoreWorld) -> None:

@@ -42,7 +42,9 @@ def judged_by_nvidia(body: Any) -> str:
     return str(last["content"] if last["role"] == "assistant" else users[-1])
 
 
-def _llama(word: str) -> Reply:
+def llama_reply(word: str) -> Reply:
+    """A server's of Llama Guard, which finds `word` unsafe."""
+
     async def reply(request: web.Request) -> web.StreamResponse:
         verdict = "unsafe\nS1" if word in judged_by_llama(json.loads(await request.read())) else "safe"
         message = {"role": "assistant", "content": verdict}
@@ -148,8 +150,8 @@ def _document(model: str, guards: dict[str, FakeUpstream], folder: str) -> dict[
 async def guarded_stack(folder: str, word: str = WORD) -> AsyncIterator[GuardedStack]:
     model = FakeUpstream()
     guards = {
-        "llama": FakeUpstream(models=[{"id": "guard"}], replies={CHATS: _llama(word)}),
-        "sambanova": FakeUpstream(models=[{"id": "guard"}], replies={CHATS: _llama(word)}),
+        "llama": FakeUpstream(models=[{"id": "guard"}], replies={CHATS: llama_reply(word)}),
+        "sambanova": FakeUpstream(models=[{"id": "guard"}], replies={CHATS: llama_reply(word)}),
         "nvidia": FakeUpstream(replies={"/v1/guardrail/checks": _nvidia(word)}),
         "bedrock": FakeBedrock(replies={"apply-guardrail": _bedrock(word)}),
     }

@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol, cast, override
 import warnings
 
 from core.apis.answers.scoring import ScoreRow
-from core.apis.inference import ChatRequest, EmbeddingsRequest
+from core.apis.inference import ChatRequest, EmbeddingsRequest, refusal_in
+from core.apis.scoring import refused_judgement
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.per_loop import PerLoop
@@ -53,10 +54,13 @@ class _Asks:
 
     async def complete(self, fields: JsonObject) -> JsonObject:
         try:
-            return await self.inference.chat_completion(ChatRequest.model_validate(self.options | fields))
+            answer = await self.inference.chat_completion(ChatRequest.model_validate(self.options | fields))
         except ApiError as failure:
             self.failure = self.failure or failure
             return {"choices": []}
+        if refusal := refusal_in(answer):
+            self.failure = self.failure or refused_judgement(refusal)
+        return answer
 
     async def embed(self, text: str) -> JsonObject:
         if text not in self.embeddings:

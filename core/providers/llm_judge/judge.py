@@ -11,7 +11,8 @@ import re
 from typing import Any, Final, Protocol
 
 from core.apis.answers.scoring import ScoreRow
-from core.apis.inference import ChatRequest
+from core.apis.inference import ChatRequest, refusal_in
+from core.apis.scoring import refused_judgement
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
@@ -53,6 +54,7 @@ class Judge:
 
         Raises:
             NotFound: there is no such model for this caller.
+            InvalidRequest: it was not judged: a shield, or the model itself, refuses what is in the row or what was said of it.
             UpstreamFailed: the model did not answer with a text.
         """
         request = ChatRequest.model_validate(
@@ -122,6 +124,8 @@ def _compile(regex: str) -> Any:  # noqa: ANN401 - a LinearRegex
 
 
 def _text_of(reply: JsonObject) -> str:
+    if refusal := refusal_in(reply):
+        raise refused_judgement(refusal)  # asked again it would refuse again
     match reply:
         case {"choices": [{"message": {"content": str(text)}}, *_]}:
             return text

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, cast
 from pydantic import ValidationError
 
 from core.apis.evals import AgentCandidate, Candidate, ModelCandidate
-from core.apis.inference import ChatRequest, CompletionRequest
+from core.apis.inference import ChatRequest, CompletionRequest, refusal_in
 from core.apis.native import Message, NativeChatRequest, NativeCompletionRequest, SamplingParams, SamplingStrategy
 from core.apis.parsing import refusal_of
 from core.errors import ApiError, InvalidRequest, NotFound
@@ -22,6 +22,8 @@ from core.services.inference.native.messages import to_openai_messages
 from core.services.inference.native.request import to_openai_chat, to_openai_completion
 from core.services.parts import Parts, surface_for
 
+REFUSED: Final = "refused"
+"""Of a generation: the model, or a shield of its, would not answer, and `generated_answer` says so."""
 DIGITS: Final = 48  # of an agent's id, in hex
 KNOWLEDGE_SEARCH: Final = "knowledge_search"
 BLANK: Final = Message.model_construct(role="user", content="")
@@ -37,7 +39,7 @@ class Asked(Protocol):
     def name(self) -> str: ...
 
     async def generate(self, row: JsonObject, call: Call) -> JsonObject:
-        """`{"generated_answer", "context"?}`; raises InvalidRequest for a row without an input, and what the candidate raises."""
+        """`{"generated_answer", "context"?, "refused"?}`; raises InvalidRequest for a row without an input, and what the candidate raises."""
         ...
 
 
@@ -58,12 +60,8 @@ class AskedModel:
             raise NotFound(NO_INFERENCE)
         row_input = input_of(row)
         if isinstance(row_input, CompletionInput):
-            choice = _first_choice(await surface.completion(completion_request(self._candidate, row_input)))
-            return {GENERATED: choice.get("text") or ""}
-        message = to_object(
-            _first_choice(await surface.chat_completion(chat_request(self._candidate, row_input))).get("message")
-        )
-        return {GENERATED: message.get("content") or ""}
+            return generation_of(await surface.completion(completion_request(self._candidate, row_input)))
+        return generation_of(await surface.chat_completion(chat_request(self._candidate, row_input)))
 
 
 class AskedAgent:
@@ -211,6 +209,11 @@ def answer_of(turn: JsonObject) -> JsonObject:
     return {**generation, "context": " ".join(contexts)} if contexts else generation
 
 
-def _first_choice(answer: JsonObject) -> JsonObject:
+def generation_of(answer: JsonObject) -> JsonObject:
+    """What a model answered; a refusal is what users get, and is scored as that."""
     choices = answer.get("choices")
-    return to_object(choices[0]) if is_list(choices) and choices else {}
+    choice = to_object(choices[0]) if is_list(choices) and choices else {}
+    refusal = refusal_in(answer)
+    text = choice.get("text") or to_object(choice.get("message")).get("content") or refusal
+    is_refused = refusal or choice.get("finish_reason") == "content_filter"
+    return {GENERATED: text, REFUSED: True} if is_refused else {GENERATED: text}
