@@ -5,10 +5,13 @@ A model is run so where its metadata has `batch: native`, or `auto` for what its
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args, runtime_checkable
 
 from core.errors import ApiError, UpstreamFailed
 from core.frame.types import JsonObject
+
+if TYPE_CHECKING:
+    from core.apis.prices import Price
 
 METADATA: Final = "batch"
 """The field of a model's metadata."""
@@ -140,6 +143,10 @@ class NativeBatches(Protocol):
 
     def at(self, provider_id: str) -> BatchEngine | None:
         """The engine of a provider by now, None where it has gone: for a batch that was submitted before."""
+        ...
+
+    async def price_at(self, model: str, provider_id: str) -> "Price | None":
+        """What a row of a batch for `model`, as the caller names it, costs at that provider by now; None where nobody knows."""
         ...
 
 

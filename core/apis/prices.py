@@ -1,6 +1,6 @@
 """What the answers of a model cost. Money is whole pico-USD while it is counted and whole nano-USD once it is kept: never a float."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -8,15 +8,18 @@ from core.frame.callers import UsageRow
 from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
-    from core.frame.types import Wire
+    from core.frame.types import JsonObject, Wire
 
 CURRENCY: Final = "USD"
 RATES: Final = ("input", "cached_input", "cache_write", "cache_write_1h", "output", "per_request")
 TOKENS: Final = 1_000_000  # that a rate is for
 PICOS: Final = 1_000_000_000_000  # in one USD
+SHARES: Final = 1_000_000  # of one whole
 DECIMALS: Final = 6  # of a rate: so that a token costs whole pico-USD
 AMOUNT: Final = re.compile(rf"([0-9]{{1,6}})(?:\.([0-9]{{1,{DECIMALS}}}))?")
 NO_AMOUNT: Final = f"must be USD{{}}: a number below 1000000, 0 or more, with at most {DECIMALS} decimals"
+BATCH: Final = "batch"
+NO_SHARE: Final = f"price.{BATCH} must be what a provider's own batch costs: a share of the other rates, from 0 to 1, or rates of its own"
 FOREIGN: Final = f"must be {CURRENCY}: this stack counts in no other currency"
 
 
@@ -26,6 +29,7 @@ class Price:
 
     Cached tokens, and those written to a cache, cost what others of the prompt do where nothing else is said, and those
     written for an hour what those written for less do. Beside a `per_request` alone tokens are free. 0 is free too, and known.
+    `batch` is what the same costs in a batch that the provider runs itself, None where nobody said it.
     """
 
     input: int | None = None
@@ -34,6 +38,7 @@ class Price:
     cache_write_1h: int | None = None
     output: int | None = None
     per_request: int | None = None
+    batch: "Price | None" = None
 
     def picos(self, row: UsageRow, requests: int, for_an_hour: int = 0) -> int | None:
         """What an answer cost, of so many `requests` as its provider bills them; None where a rate that it needs is not known.
@@ -56,6 +61,14 @@ class Price:
         dearest = max((rate for rate in rates if rate is not None), default=None)
         is_known = self.input is not None or self.per_request is not None
         return self._sum(requests, (prompt, dearest if is_known else None), (completion, self.output))
+
+    def share(self, millionths: int) -> "Price":
+        """So much of each rate, rounded up."""
+        rates = (self.input, self.cached_input, self.cache_write, self.cache_write_1h, self.output, self.per_request)
+        input_, cached, write, write_1h, output, request = (
+            None if rate is None else -(-rate * millionths // SHARES) for rate in rates
+        )
+        return Price(input_, cached, write, write_1h, output, request)
 
     def _sum(self, requests: int, *parts: tuple[int, int | None]) -> int | None:
         total = requests * (self.per_request or 0)
@@ -84,27 +97,50 @@ class MoneyBounds(Protocol):
 
 
 def parse_price(value: object) -> Price:
-    """As metadata of a model or a row of the run config has it: rates by name, and perhaps the currency.
+    """As metadata of a model or a row of the run config has it: rates by name, and perhaps the currency, and `batch`.
 
     Raises ValueError, which names the rate.
     """
-    rates = {**to_object(value)}
-    if rates.pop("currency", CURRENCY) != CURRENCY:
+    fields = {**to_object(value)}
+    if fields.pop("currency", CURRENCY) != CURRENCY:
         raise ValueError(f"price.currency {FOREIGN}")
-    for name in rates:
+    of_batch = fields.pop(BATCH, None)
+    price = _parse_rates(fields, "price")
+    if of_batch is None:
+        return price
+    if to_object(of_batch):
+        return replace(price, batch=_parse_rates(to_object(of_batch), f"price.{BATCH}"))
+    return replace(price, batch=price.share(_share_of(of_batch)))
+
+
+def _parse_rates(fields: "JsonObject", place: str) -> Price:
+    for name in fields:
         if name not in RATES:
-            raise ValueError(f"price: unknown key `{name}`; known: currency, {', '.join(RATES)}")
-    if not rates:
-        raise ValueError(f"price must be a mapping with one of {', '.join(RATES)}, in {CURRENCY}")
-    return Price(**{name: to_picos(rate, name) for name, rate in rates.items()})
+            raise ValueError(f"{place}: unknown key `{name}`; known: currency, {', '.join(RATES)}, {BATCH}")
+    if not fields:
+        raise ValueError(f"{place} must be a mapping with one of {', '.join(RATES)}, in {CURRENCY}")
+    input_, cached, write, write_1h, output, request = (
+        to_picos(fields[name], name, place) if name in fields else None for name in RATES
+    )
+    return Price(input_, cached, write, write_1h, output, request)
 
 
-def to_picos(rate: object, name: str) -> int:
+def _share_of(value: object) -> int:
+    """In millionths."""
+    match = None if isinstance(value, bool) else AMOUNT.fullmatch(_text_of(value))
+    whole, decimals = ("2", "") if match is None else match.groups(default="")
+    share = int(whole + decimals.ljust(DECIMALS, "0"))
+    if share > SHARES:
+        raise ValueError(NO_SHARE)
+    return share
+
+
+def to_picos(rate: object, name: str, place: str = "price") -> int:
     """A rate in pico-USD for one token, or request; raises ValueError."""
     is_token = name != "per_request"
     match = None if isinstance(rate, bool) else AMOUNT.fullmatch(_text_of(rate))
     if match is None:
-        raise ValueError(f"price.{name} {NO_AMOUNT.format(' per million tokens' if is_token else ' for a request')}")
+        raise ValueError(f"{place}.{name} {NO_AMOUNT.format(' per million tokens' if is_token else ' for a request')}")
     whole, decimals = match.groups(default="")
     return int(whole + decimals.ljust(DECIMALS, "0")) * (PICOS // TOKENS // 10**DECIMALS if is_token else TOKENS)
 

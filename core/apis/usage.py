@@ -127,11 +127,17 @@ class Meter:
         return -(-_size(prompt, NOT_PROMPT) // BYTES)
 
 
-def note_report(call: Call, model: str, provider: str, usage: Mapping[str, object], *, makes_text: bool = True) -> int:
-    """Note the row of a whole answer that no Meter was fed with, by its report alone; its tokens."""
-    total = _total(usage) or 0
-    call.note_use(_row(call, model, provider, split_usage(usage, total, makes_text)).add_cost(0, 1))
-    return total
+def note_report(call: Call, model: str, provider: str, usage: Mapping[str, object]) -> None:
+    """Note the row of a whole answer that no Meter was fed with, by its report alone; nobody knows its price."""
+    call.note_use(read_report(call, model, provider, usage)[0].add_cost(0, 1))
+
+
+def read_report(
+    call: Call, model: str, provider: str, usage: Mapping[str, object], *, makes_text: bool = True
+) -> tuple[UsageRow, int]:
+    """The row of a whole answer by its report alone, and how many of the tokens written to a cache are there for an hour."""
+    parts = split_usage(usage, _total(usage) or 0, makes_text)
+    return _row(call, model, provider, parts), parts.for_an_hour
 
 
 def _row(call: Call, model: str, provider: str, said: "Split", prompt: int = 0, since: int = 0) -> UsageRow:

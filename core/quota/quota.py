@@ -73,7 +73,7 @@ class Quota:
             QuotaUnavailable: the counters cannot be reached, unless the config allows the call then.
         """
         account = self._account(call)
-        pools = () if tokens is None else await self._rules.find_pools(call, order)
+        pools = () if tokens is None else await self._rules.find_pools(call, "" if order is None else order.model)
         entry = None if self._diary is None else self._diary.begin(call, requests)
         demand = await self._demand(call, account, pools, tokens, requests, order, entry)
         take = self._shadow if self._config.shadow else self._take
@@ -92,24 +92,31 @@ class Quota:
         call.observed.budget_warnings += len(ticket.warnings)
         return ticket
 
-    async def charge(self, call: Call, rows: Sequence[UsageRow]) -> None:
-        """Count what was used elsewhere by now, whatever the client has left; where the counters cannot be reached, nobody is charged."""
+    async def charge(self, call: Call, rows: Sequence[UsageRow], once: str = "") -> None:
+        """Count what was used elsewhere by now, whatever the client has left; with a name, `once` for all processes.
+
+        The rows are of one model. Raises QuotaUnavailable: whether it is counted is not known, and the same name asks again.
+        """
         account = self._account(call)
         entry = None if self._diary is None else self._diary.begin(call, 0)
         charge = Charge(sum(row.tokens for row in rows), rows=tuple(rows))
         key = account.key(self._choose(account.shards))
-        pools = await self._rules.find_pools(call, None)
+        pools = await self._rules.find_pools(call, rows[0].model if rows else "")
         drawing = self._draw(pools, Demand(0, None, holds=False, use=None))
         charging = self._charging(account, key, None, entry, drawing)
-        if charging is None:
-            return
-        spent = spending(charge)
-        try:
-            await charging.charge(spent, charge)
-        except QuotaUnavailable as failure:
-            log.warning(
-                "quota: %d tokens of %s were used, and are not counted: %s", spent.tokens, account.name, failure
-            )
+        if charging is not None:
+            await charging.charge(spending(charge), charge, once=once)
+
+    async def release(self, handle: JsonObject) -> None:
+        """End a reservation that was handed over: its tokens and money are free again, its requests stay counted. Once, whoever asks.
+
+        Raises QuotaUnavailable.
+        """
+        from core.quota.lasting import load  # late, as in `Ticket.hand_over`
+
+        reservation, reserved = load(handle)
+        shared = [Counts(0, -scope.take.amount.tokens, -scope.take.amount.nanos) for scope in reservation.scopes]
+        await self._store.settle(reservation, -reserved, scopes=shared)
 
     async def remaining(self, call: Call) -> JsonObject:
         """What the client has left, as GET /v1/quota says it; raises QuotaUnavailable."""

@@ -1,12 +1,11 @@
 """Counts the usage of a stack that no quota limits: in one write, when a call ends."""
 
 from collections.abc import Callable, Sequence
-import logging
 import time
 from typing import TYPE_CHECKING
 
-from core.errors import QuotaUnavailable
 from core.frame.callers import Call, Charge, UsageRow
+from core.frame.types import JsonObject
 from core.quota.identity import identity
 from core.quota.order import Order
 from core.quota.ticket import Charging, Ticket
@@ -15,8 +14,6 @@ from core.stores.counters.port import AccountKey, Counts, Take
 
 if TYPE_CHECKING:
     from core.stores.counters.port import CounterStore
-
-log = logging.getLogger(__name__)
 
 
 class UsageRecorder:
@@ -34,12 +31,10 @@ class UsageRecorder:
             {}, Charging(self._store, AccountKey(identity(call)), (), entry=self._diary.begin(call, requests))
         )
 
-    async def charge(self, call: Call, rows: Sequence[UsageRow]) -> None:
-        """Count rows that were used elsewhere; where the store cannot be reached, nobody is charged."""
-        if (use := self._diary.begin(call, 0).end(Charge(0, rows=tuple(rows)))) is None:
-            return
-        client = identity(call)
-        try:
-            await self._store.take(AccountKey(client), Take((), Counts(), use=use))
-        except QuotaUnavailable as failure:
-            log.warning("usage: %d rows of %s are not counted: %s", len(rows), client, failure)
+    async def charge(self, call: Call, rows: Sequence[UsageRow], once: str = "") -> None:
+        """Count rows that were used elsewhere, with a name `once`; raises QuotaUnavailable, as `core.quota.quota.Quota` does."""
+        if (use := self._diary.begin(call, 0).end(Charge(0, rows=tuple(rows)))) is not None:
+            await self._store.take(AccountKey(identity(call)), Take((), Counts(), use=use, once=once))
+
+    async def release(self, handle: JsonObject) -> None:
+        """Nothing is held where nothing is limited."""

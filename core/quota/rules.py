@@ -47,14 +47,13 @@ class Rules:
         grant = principal.grant
         return self._own if grant is None or not grant.limits else (*self._own, *grant.limits)
 
-    async def find_pools(self, call: Call, order: Order | None) -> tuple["Pool", ...]:
-        """What a call that makes tokens takes from; raises PermissionDenied for too many.
+    async def find_pools(self, call: Call, name: str) -> tuple["Pool", ...]:
+        """What a call takes from that asks the model with this name, "" for none; raises PermissionDenied for too many.
 
         A model that the caller may not see is none: what it asks would take from what others may use, and tell that it is there.
         """
         if self.pools is None:
             return ()
-        name = "" if order is None else order.model
         names: tuple[str, str] | None = (name, name) if name else None
         if name and self._find_model is not None and self.pools.limits_models:
             names = await self._find_model(call, name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.errors import QuotaUnavailable
 from core.frame.callers import Charge
+from core.frame.types import JsonObject
 from core.quota.bindings import MONEY, MOST_WARNINGS, TOKENS, Binding, warnings_of
 from core.quota.usage import Entry
 from core.stores.counters.port import AccountKey, Counter, CounterStore, Counts, Reservation, Take
@@ -36,8 +37,8 @@ class Charging:
     drawing: "Drawing | None" = None
     pools: "Pools | None" = None
 
-    async def charge(self, spent: Counts, charge: Charge, reserved: Counts = NOTHING) -> None:
-        """What was `spent`, of which so much was reserved; raises QuotaUnavailable."""
+    async def charge(self, spent: Counts, charge: Charge, reserved: Counts = NOTHING, once: str = "") -> None:
+        """What was `spent`, of which so much was reserved; without a reservation `once`, under a name. Raises QuotaUnavailable."""
         use, drawing = None if self.entry is None else self.entry.end(charge), self.drawing
         correction = Counts(0, spent.tokens - reserved.tokens, spent.nanos - reserved.nanos)
         if self.reservation is not None:
@@ -45,7 +46,7 @@ class Charging:
             await self.store.settle(self.reservation, correction, use, scopes)
         elif use is not None or (self.counters and correction != NOTHING):
             shared = () if drawing is None else drawing.charges(charge, spent)
-            await self.store.take(self.key, Take(self.counters, correction, use=use), shared)
+            await self.store.take(self.key, Take(self.counters, correction, use=use, once=once), shared)
         if self.pools is not None and charge.rows:
             models = () if drawing is None else [pool.model for pool in drawing.pools]
             others = [pool for pool in self.pools.find_models(charge) if pool.model not in models]
@@ -93,6 +94,15 @@ class Ticket:
         if said := warnings_of(sorted(amounts, key=lambda amount: -amount[0].window.end)):
             self.warnings = said
             self.headers["x-llambda-budget"] = ", ".join(said[:MOST_WARNINGS])
+
+    def hand_over(self) -> JsonObject | None:
+        """What the reservation is ended by later, perhaps by another process (see `Quota.release`); None where there is none. Nothing is left to settle."""
+        charging, self._charging = self._charging, None
+        if charging is None or charging.reservation is None:
+            return None
+        from core.quota.lasting import dump  # late: few calls outlive their process
+
+        return dump(charging.reservation, self._reserved)
 
     async def settle(self, charge: Charge) -> None:
         """Correct the reservation to the tokens and the money used, add the `further` tokens, and count the usage.

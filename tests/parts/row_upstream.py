@@ -15,7 +15,10 @@ CHANCE = random.Random()  # noqa: S311 - no secret
 
 @dataclass
 class RowUpstream:
-    """`asked` counts what each row cost, `throttled` the refusals, which cost nothing; seconds of an answer are drawn."""
+    """`asked` counts what each row cost, `throttled` the refusals, which cost nothing; seconds of an answer are drawn.
+
+    `answers` are the answers that were sent to somebody who was still there.
+    """
 
     fastest: float = 0.2
     slowest: float = 0.6
@@ -23,6 +26,7 @@ class RowUpstream:
     base: str = ""
     url: str = ""
     asked: Counter[int] = field(default_factory=Counter[int])
+    answers: int = 0
     throttled: int = 0
     now: int = 0
     peak: int = 0
@@ -63,6 +67,7 @@ class RowUpstream:
             await asyncio.sleep(CHANCE.uniform(self.fastest, self.slowest))
         finally:
             self.now -= 1
+        self.answers += 1
         return make()
 
     @property

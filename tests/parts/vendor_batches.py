@@ -36,6 +36,9 @@ class VendorBatches(FakeUpstream):
     batches: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     created: int = 0
     stalls: bool = False  # the next request to create one is never answered
+    broken: list[int] = field(
+        default_factory=list[int]
+    )  # how many lines the next readers of results get, before they wait
 
     @override
     async def reply(self, request: web.Request) -> web.StreamResponse:
@@ -63,11 +66,26 @@ class VendorBatches(FakeUpstream):
             case "POST", []:
                 return await self._upload(request)
             case "GET", [name, "content"]:
-                return _bytes(self.files.get(name))
+                content = self.files.get(name)
+                if self.broken and content is not None and name.endswith("output_file_id"):
+                    return self._break(content)
+                return _bytes(content)
             case "DELETE", [name]:
                 return status(200 if self.files.pop(name, None) is not None else 404, {"id": name, "deleted": True})
             case _:
                 return status(405)
+
+    def _break(self, content: bytes) -> Reply:
+        lines = content.splitlines(keepends=True)[: self.broken.pop(0)]
+
+        async def reply(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"content-length": str(len(content))})
+            await response.prepare(request)
+            await response.write(b"".join(lines))
+            await asyncio.sleep(3600)
+            return response
+
+        return reply
 
     async def _upload(self, request: web.Request) -> Reply:
         fields = _fields(request.headers["content-type"], await request.read())  # which was read before

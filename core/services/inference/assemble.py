@@ -50,7 +50,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     def native_batches(call: Call | None) -> "NativeBatches":
         from core.services.inference.native_batches import NativeBatchRouter as Router  # late: jobs alone have them
 
-        return Router(parts.registries["model"](call), providers, call, policy)
+        return Router(parts.registries["model"](call), providers, call, policy, find_price)
 
     def money(call: Call | None) -> "MoneyBounds":
         from core.services.inference.money import MoneyRouter as Router  # late: where a limit of money binds

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from core.frame.callers import Call, Charge, UsageRow
+from core.frame.types import JsonObject
 
 
 class Ticket(Protocol):
@@ -11,6 +12,10 @@ class Ticket(Protocol):
 
     async def settle(self, charge: Charge) -> None:
         """Correct what was reserved to what was used."""
+        ...
+
+    def hand_over(self) -> JsonObject | None:
+        """The reservation, for `Admission.release` by whichever process; None where there is none."""
         ...
 
 
@@ -24,8 +29,15 @@ class Admission(Protocol):
         """
         ...
 
-    async def charge(self, call: Call, rows: Sequence[UsageRow]) -> None:
-        """Count what was used elsewhere, as in a batch at a provider's own side; see `core.quota.quota.Quota`."""
+    async def charge(self, call: Call, rows: Sequence[UsageRow], once: str = "") -> None:
+        """Count what was used elsewhere, as in a batch at a provider's own side, with a name `once`; see `core.quota.quota.Quota`.
+
+        Raises QuotaUnavailable: the same name asks again, however often.
+        """
+        ...
+
+    async def release(self, handle: JsonObject) -> None:
+        """End a reservation that was handed over, once; raises QuotaUnavailable."""
         ...
 
 
@@ -36,9 +48,15 @@ class Unlimited:
         async def settle(self, charge: Charge) -> None:
             del charge
 
+        def hand_over(self) -> None:
+            return None
+
     async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: Any = None) -> Ticket:  # noqa: ANN401 - services know no quota
         del call, tokens, requests, order
         return self._Ticket()
 
-    async def charge(self, call: Call, rows: Sequence[UsageRow]) -> None:
-        del call, rows
+    async def charge(self, call: Call, rows: Sequence[UsageRow], once: str = "") -> None:
+        del call, rows, once
+
+    async def release(self, handle: JsonObject) -> None:
+        del handle

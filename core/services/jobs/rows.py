@@ -195,8 +195,10 @@ class _Rows:
         if isinstance(outcome, Result) and b"\n" not in outcome.line:
             self._pace.succeeded()
             tokens = {**outcome.tokens, **spending_of(attempt.call)}
+            await self._settle(
+                attempt, failed=False
+            )  # before it is kept: what is done is in the usage, whoever dies when
             self._run.record(attempt.position, outcome.line, ok=outcome.ok, tokens=tokens)
-            await self._settle(attempt, failed=False)
             if self._is_careful:
                 with suppress(StateUnavailable):  # the next checkpoint keeps it
                     await self._run.checkpoint()
@@ -242,8 +244,8 @@ class _Rows:
             trace = failure if isinstance(failure, BaseException) else None
             log.error("job %s: row %d broke", self._run.job.id, attempt.row.index, exc_info=trace)
         line = self._work.spell(attempt.row, _error_of(failure))
-        self._run.record(attempt.position, line, ok=False, tokens={})
         await self._settle(attempt, failed=True)
+        self._run.record(attempt.position, line, ok=False, tokens={})
 
     async def _settle(self, attempt: _Try, *, failed: bool) -> None:
         charge = attempt.call.end(failed=failed)

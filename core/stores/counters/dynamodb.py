@@ -65,8 +65,8 @@ class DynamoCounters:
             return await self._refuse(account, take, scopes)
         first, *rest = (None,) if take.use is None else split_use(take.use, MOST_ROWS)
         admission = await self._take(account, replace(take, use=first), scopes)
-        for use in rest if admission.admitted else ():
-            await self._take(account, Take((), Counts(), use=use))
+        for number, use in enumerate(rest if admission.admitted else ()):
+            await self._take(account, Take((), Counts(), use=use, once=f"{take.once}+{number}" if take.once else ""))
         return admission
 
     async def settle(
@@ -119,7 +119,7 @@ class DynamoCounters:
         others: tuple[Item, ...] = ()
         try:
             async with self._client() as client:
-                if scopes:
+                if scopes or take.once:
                     admitted, item, others = await self._share(client, account, take, scopes, mark)
                     is_whole = False
                 else:

@@ -28,7 +28,8 @@ TRIES: Final = 20  # of an account that goes on being used
 async def erase(table: "Table", prefix: str, client: str, now: int, *, dry: bool) -> int:
     """How many accounts there were, with the counters of before there were accounts; `now` is in Unix milliseconds."""
     keys = await _find_keys(table, prefix, client)
-    accounts = [pk for pk in keys if not pk.startswith((f"{prefix}{filing.PREFIX}", f"{prefix}{directory.PREFIX}"))]
+    beside = tuple(f"{prefix}{begin}" for begin in (filing.PREFIX, directory.PREFIX, items.ONCE))
+    accounts = [pk for pk in keys if not pk.startswith(beside)]
     if dry or not keys:
         return len(accounts) or min(1, len(keys))
     async with table.timed_client(3600, QuotaUnavailable) as dynamodb:
@@ -43,7 +44,8 @@ async def erase(table: "Table", prefix: str, client: str, now: int, *, dry: bool
                 await _disown(dynamodb, table, prefix, pk)
     for pk in accounts:
         await _remove(table, prefix, pk)
-    await Items(table).delete_all([{"pk": {"S": pk}} for pk in keys if pk not in accounts and "open:" in pk])
+    removed = (f"{prefix}{directory.PREFIX}", f"{prefix}{items.ONCE}")
+    await Items(table).delete_all([{"pk": {"S": pk}} for pk in keys if pk.startswith(removed)])
     return len(accounts) or 1
 
 
@@ -52,6 +54,7 @@ async def _find_keys(table: "Table", prefix: str, client: str) -> list[str]:
         name: f"{prefix}{begin}{client}" for name, begin in (("account", items.PREFIX), ("listing", directory.PREFIX))
     }
     begins = {":older": f"{prefix}{counters_of(client)}", ":part": f"{prefix}{filing.PREFIX}{client}:"}
+    begins[":once"] = f"{prefix}{items.ONCE}{client}:"
     begins |= {f":{name}s": f"{pk}:" for name, pk in own.items()}
     conditions = [*(f"#pk = :{name}" for name in own), *(f"begins_with(#pk, {name})" for name in begins)]
     values = {name: {"S": value} for name, value in {**begins, **{f":{n}": pk for n, pk in own.items()}}.items()}

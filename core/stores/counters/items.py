@@ -20,6 +20,7 @@ from core.stores.counters.rows import ATTRIBUTE, TEXT
 
 VERSION: Final = 2  # that of the items of counters before, which say none, is 1
 PREFIX: Final = "acct:"
+ONCE: Final = "once:"  # of an item that says that something was counted
 LETTERS: Final[Mapping[Period, str]] = {"minute": "n", "hour": "h", "day": "d", "month": "o"}
 EXPIRES: Final = "expires"
 NEXT, FIRST, LATELY, FILED_AT = "fs", "f0", "fk", "ft"

@@ -121,12 +121,15 @@ class Take:
 
     The first counter is the one that an older form of the store may have. What `holds` is settled later, by its reservation.
     `use` is counted as usage in the same write, and alone where there are no counters: nothing limits the call then.
+    What has a name (`once`: of the client's own, 1 to 200 characters of ASCII without colons, "" for none) is counted once, however
+    many processes take it: where it was, it is admitted, and changes nothing. The name is known until all that it counts may vanish.
     """
 
     counters: tuple[Counter, ...]
     amount: Counts
     holds: bool = False
     use: Use | None = None
+    once: str = ""
 
     @property
     def is_shut(self) -> bool:
@@ -168,7 +171,7 @@ class Admission:
     """`counts`, for each counter, are those after it was admitted, or as they stand if it was not: then nothing changed.
 
     Of the first counter requests and tokens are known, else what the take counts or bounds: the rest may be 0. Of a take with
-    scopes all may be 0 where it was admitted. `scopes` are the counts of these, for each counter, where it was refused.
+    scopes, or with a name, all may be 0 where it was admitted. `scopes` are the counts of these, for each counter, where it was refused.
     """
 
     admitted: bool

@@ -49,6 +49,10 @@ RELEASE: Final = "DELETE FROM reservations WHERE namespace = ? AND account = ? A
 CORRECT: Final = """UPDATE counters SET requests = requests + ?, tokens = tokens + ?, nanos = nanos + ?
     WHERE namespace = ? AND key = ?"""
 READ: Final = "SELECT requests, tokens, nanos FROM counters WHERE namespace = ? AND key = ?"
+ONCE: Final = (
+    "INSERT INTO counters (namespace, key, requests, tokens, expires) VALUES (?, ?, 0, 0, ?) ON CONFLICT DO NOTHING"
+)
+MARK: Final = "once:"  # in a key, where counters have a period
 HELD: Final = """SELECT since, requests, tokens, nanos FROM reservations WHERE namespace = ? AND account = ?
     ORDER BY since, id"""
 BELOW: Final = "namespace = ?1 AND substr(key, 1, length(?2)) = ?2"
@@ -93,7 +97,7 @@ class SqliteCounters:
         if take.is_shut or any(scope.take.is_shut for scope in scopes):
             return await self._connection.run(partial(self._refuse, account, take, scopes))
         counters = len(take.counters) + sum(len(scope.take.counters) for scope in scopes)
-        statements = counters + 2 + take.holds + _rows(take.use)
+        statements = counters + 2 + take.holds + bool(take.once) + _rows(take.use)
         admission = await self._connection.transact(partial(self._take, account, take, scopes), statements)
         self._tidy_once_a_minute()
         return admission
@@ -125,6 +129,8 @@ class SqliteCounters:
     def _take(
         self, account: AccountKey, take: Take, scopes: Sequence[Scope], connection: sqlite3.Connection
     ) -> Admission:
+        if take.once and not self._mark(account, take, connection):
+            return Admission(admitted=True, counts=tuple(self._read(account, take.counters, connection)))
         counts = self._count(account, take, connection)
         others = (self._count(scope.account, scope.take, connection) for scope in scopes)
         if counts is None or any(each is None for each in others):
@@ -139,6 +145,11 @@ class SqliteCounters:
             place = (self._namespace, account.name, reservation.name, self._clock())
             connection.execute(HOLD, (*place, *take.amount.numbers, take.expires))
         return Admission(admitted=True, counts=counts, reservation=reservation)
+
+    def _mark(self, account: AccountKey, take: Take, connection: sqlite3.Connection) -> bool:
+        """Whether nothing was counted under its name before."""
+        key = f"{counters_of(account.client)}{MARK}{take.once}"
+        return connection.execute(ONCE, (self._namespace, key, take.expires)).rowcount == 1
 
     def _count(self, account: AccountKey, take: Take, connection: sqlite3.Connection) -> tuple[Counts, ...] | None:
         """What each counter has then; None where one has no room."""
@@ -198,8 +209,9 @@ class SqliteCounters:
 
     def _erase(self, client: str, dry: bool, connection: sqlite3.Connection) -> int:  # noqa: FBT001 - of a partial
         prefix = counters_of(client)
-        keys = connection.execute(f"SELECT key FROM counters WHERE {BELOW}", (self._namespace, prefix))  # noqa: S608
-        shards = {tuple(key.removeprefix(prefix).split(":")[2:]) for (key,) in keys}
+        rows = connection.execute(f"SELECT key FROM counters WHERE {BELOW}", (self._namespace, prefix))  # noqa: S608
+        keys = [key.removeprefix(prefix) for (key,) in rows]
+        shards = {tuple(key.split(":")[2:]) for key in keys if not key.startswith(MARK)}
         has_usage = tables.has_usage(connection, self._namespace, client)
         if not dry:
             connection.execute(f"DELETE FROM counters WHERE {BELOW}", (self._namespace, prefix))  # noqa: S608

@@ -1,5 +1,7 @@
 """Accounts that many callers share, as a team's: taken and settled in one transaction with a caller's own.
 
+So is what has a name, whoever takes it: `pk` = [namespace#]once:{client}:{name}, with its `expires`, is made with what is counted.
+
 The mark and what is held are of the caller's own account alone (see `marks`): where its condition fails nothing is counted, so that
 what was carried out once is not again, in no account. A transaction costs twice what its writes would cost by themselves. Of two that
 meet at an item one is refused, and waits at random before it tries again, within its caller's patience.
@@ -99,13 +101,15 @@ async def take(
     older: Callable[[], Awaitable[Counts]],
 ) -> Outcome:
     """Count in all, or in none. `older` tells what the first window had before there were accounts."""
+    names = _names(place, account, take)
     shares = [place.update(scope.account, expressions.sharing(scope.take)) for scope in scopes]
     own = [place.update(account, expressions.taking(take, mark))]
     before = Counts()
     for _ in range(TRIES):
-        failures = await place.transact([*shares, *own])
+        failures = await _transact(place, names, [*shares, *own])
         if not failures:
-            return Outcome(admitted=True, own=items.item_with(take, before) if len(own) > 1 else {})
+            is_made = failures is not None and len(own) > 1
+            return Outcome(admitted=True, own=items.item_with(take, before) if is_made else {})
         item = failures.get(len(shares))
         if item is None or any(number < len(shares) for number in failures):
             return await _refuse(place, account, scopes, mark, failures)
@@ -144,6 +148,28 @@ async def settle(
             return
         shares = [share for number, share in enumerate(shares) if number not in failures]
     raise place.busy()
+
+
+def _names(place: Place, account: AccountKey, take: Take) -> list[Write]:
+    """What says that it was counted, where nothing does: an item for what has a name."""
+    if not take.once:
+        return []
+    fields = {
+        "UpdateExpression": "SET #e = :e",
+        "ConditionExpression": "attribute_not_exists(pk)",
+        "ExpressionAttributeNames": {"#e": items.EXPIRES},
+        "ExpressionAttributeValues": {":e": {"N": str(take.expires)}},
+    }
+    key = {"pk": {"S": f"{place.prefix}{items.ONCE}{account.client}:{take.once}"}}
+    return [{"Update": {"TableName": place.table.name, "Key": key, **fields}}]
+
+
+async def _transact(place: Place, names: list[Write], writes: list[Write]) -> Failures | None:
+    """The failures of `writes`; None where the name of all was there: it was counted before."""
+    failures = await place.transact([*names, *writes])
+    if names and 0 in failures:
+        return None
+    return {number - len(names): item for number, item in failures.items()}
 
 
 async def _refuse(

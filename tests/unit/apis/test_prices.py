@@ -79,6 +79,30 @@ def test_the_most_is_not_known_where_a_rate_is_not() -> None:
     assert parse_price({"input": 0, "output": 0}).most_picos(7, 5, 1) == 0
 
 
+@pytest.mark.parametrize(
+    ("batch", "picos"),
+    [
+        (0.5, 500_000 * 70 + 50_000 * 30 + 10 * 1_000_000),
+        ("0.333333", 333_333 * 70 + 33_334 * 30 + 10 * 666_666),
+        (1, 1_000_000 * 70 + 100_000 * 30 + 10 * 2_000_000),
+        (0, 0),
+        ({"input": 0.5, "output": "1"}, 500_000 * 100 + 10 * 1_000_000),
+        ({"input": 0.5}, None),
+    ],
+)
+def test_a_batch_costs_a_share_of_each_rate_rounded_up_or_has_rates_of_its_own(batch: Any, picos: int | None) -> None:
+    price = parse_price({"input": 1, "cached_input": 0.1, "output": 2, "batch": batch})
+    row = UsageRow(prompt_tokens=100, cached_tokens=30, completion_tokens=10)
+    assert price.batch is not None
+    assert price.batch.picos(row, 1) == picos
+    assert price.picos(row, 1) == 1_000_000 * 70 + 100_000 * 30 + 10 * 2_000_000
+
+
+def test_a_batch_that_nobody_says_a_price_of_has_none() -> None:
+    assert parse_price({"input": 1, "output": 2}).batch is None
+    assert parse_price({"input": 1, "output": 2, "batch": None}).batch is None
+
+
 NO_RATES: list[Any] = [
     -1,
     -0.5,
@@ -95,6 +119,7 @@ NO_RATES: list[Any] = [
     10**6,
     1e22,
 ]
+NO_SHARES: list[Any] = [-0.5, 1.000001, 2, "half", True, [0.5], {}, 0.0000001]
 NO_PRICES: list[tuple[Any, str]] = [
     (None, "price must be a mapping with one of input, cached_input, cache_write, cache_write_1h, output, per_request, in USD"),
     ([1], "price must be a mapping"),
@@ -108,6 +133,14 @@ NO_PRICES: list[tuple[Any, str]] = [
         for rate in NO_RATES
     ),
     ({"per_request": -1}, "price.per_request must be USD for a request: a number below 1000000"),
+    ({"batch": 0.5}, "price must be a mapping with one of input, "),
+    ({"input": 1, "batch": {"inputs": 1}}, "price.batch: unknown key `inputs`; known: currency, input, "),
+    ({"input": 1, "batch": {"input": 1, "batch": 0.5}}, "price.batch: unknown key `batch`; known: currency, input, "),
+    ({"input": 1, "batch": {"output": -1}}, "price.batch.output must be USD per million tokens: a number below 1000000"),
+    *(
+        ({"input": 1, "batch": share}, "price.batch must be what a provider's own batch costs: a share of the other rates, from 0 to 1, or")
+        for share in NO_SHARES
+    ),
 ]  # fmt: skip
 
 

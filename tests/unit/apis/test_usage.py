@@ -176,7 +176,7 @@ def test_the_row_of_an_answer_has_all_its_tokens_and_no_part_is_more_than_the_wh
 ) -> None:
     assert rows_of([piece(None, usage)]) == [wanted]
     call = Call(ANONYMOUS)
-    assert note_report(call, "m", "p", usage) == wanted.tokens
+    note_report(call, "m", "p", usage)
     assert call.ledger.list_rows() == [wanted]
 
 

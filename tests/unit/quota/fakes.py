@@ -36,7 +36,8 @@ class MemoryCounters:
     """A CounterStore; `takes` are the accounts that were tried, `adjusts` those whose counts a settlement was to change.
 
     `rows` and `expiries` are of the windows that limit, by their name in the store, and `shared` those of scopes; `uses` are what
-    was counted as usage, with the account, and `usage` its sums, by day, client, teams and the row's key. `down` makes every call fail.
+    was counted as usage, with the account, and `usage` its sums, by day, client, teams and the row's key; `names` are what was
+    counted once. `down` makes every call fail.
     """
 
     rows: dict[str, Counts] = field(default_factory=dict[str, Counts])
@@ -48,6 +49,7 @@ class MemoryCounters:
     uses: list[tuple[str, Use]] = field(default_factory=list[tuple[str, Use]])
     takes: list[str] = field(default_factory=list[str])
     adjusts: list[str] = field(default_factory=list[str])
+    names: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     down: bool = False
     warmed: bool = False
     closed: bool = False
@@ -57,9 +59,12 @@ class MemoryCounters:
         self.takes.append(account.name)
         await self._reached()
         counts = self._counts(account, take.counters)
+        if (account.client, take.once) in self.names:
+            return Admission(admitted=True, counts=counts)
         others = tuple(map(self._shared_counts, scopes))
         if not all(map(_has_room, (take, *(scope.take for scope in scopes)), (counts, *others))):
             return Admission(admitted=False, counts=counts, scopes=others)
+        self.names |= {(account.client, take.once)} if take.once else set()
         self._add(account, take.counters, take.amount)
         for scope in scopes:
             self._share(scope, scope.take.amount)

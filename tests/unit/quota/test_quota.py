@@ -33,7 +33,8 @@ async def test_the_limit_is_admitted_and_not_one_more() -> None:
 
 async def test_what_was_used_elsewhere_is_charged_whatever_is_left() -> None:
     b = bench(authenticated_max_requests=2, max_tokens=100)
-    await b.quota.charge(user(), (UsageRow(prompt_tokens=100, completion_tokens=50),))
+    for name in ("batch/0", "batch/0", "batch/1"):
+        await b.quota.charge(user(), (UsageRow(prompt_tokens=50, completion_tokens=25),), name)
     assert b.counters.rows == {ADA: Counts(0, 150)}
     await refused(b, 1)
     unlimited = bench(authenticated_max_requests=2)

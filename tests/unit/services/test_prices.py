@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from core.apis.manifests.inference import MODEL
-from core.apis.prices import RATES, parse_price
+from core.apis.prices import RATES, Price, parse_price
 from core.config.usage import PriceRow
+from core.frame.callers import UsageRow
 from core.frame.resources import Resource
 from core.routing.catalog import Catalog
 from core.routing.guard import Enforcement, GuardedRegistry
@@ -81,12 +82,26 @@ def test_claudes_writes_for_an_hour_have_their_price() -> None:
     assert all("cache_write_1h" in rates for rates in PRICES["remote::anthropic"].values())
 
 
+def rates_of(price: Price) -> list[int | None]:
+    return [price.input, price.cached_input, price.cache_write, price.cache_write_1h, price.output]
+
+
+def test_of_a_vendor_s_own_batches_half_is_what_ships() -> None:
+    batches = {name for models in PRICES.values() for name, rates in models.items() if "batch" in rates}
+    assert batches == {*PRICES["remote::openai"], *PRICES["remote::groq"]}
+    older = parse_price(PRICES["remote::openai"]["gpt-4o"]).batch  # nobody says what is cached in its batches
+    assert older is not None
+    assert older.picos(UsageRow(prompt_tokens=2, cached_tokens=1), 1) == 2 * 1_250_000
+
+
 def test_every_price_of_the_list_is_one() -> None:
     for models in PRICES.values():
         for name, rates in models.items():
             price = parse_price(rates)
             assert price.input, name
-            assert rates.keys() <= set(RATES)
+            assert rates.keys() <= {*RATES, "batch"}
+            for said, whole in () if price.batch is None else zip(rates_of(price.batch), rates_of(price), strict=True):
+                assert said is None or (whole is not None and 2 * said == whole), name
             assert price.cached_input is None or price.cached_input < price.input
             assert price.cache_write is None or price.cache_write > price.input
             assert price.cache_write_1h in {None, 2 * price.input}

@@ -90,6 +90,8 @@ class _Batch:
         from core.services.batches.job.asking import LineAsker
         from core.services.batches.job.entries import read_ids
 
+        if is_native(run.shard):
+            await (await self._native(run)).settle()
         endpoint = _endpoint(run.job)
         asker = LineAsker(self._parts, endpoint)
         await RowWork(partial(read_ids, endpoint), asker.ask, asker.fail).abandon(run, failure)

@@ -2,17 +2,21 @@
 
 from collections.abc import AsyncIterator
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from core.apis.batch_engine import NativeResult
-from core.apis.usage import note_report
+from core.apis.usage import read_report
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.services.batches.job.entries import custom_ids
 from core.services.batches.job.output import error_line, output_line, request_id_of
 from core.services.batches.job.usage import tokens_of
+from core.services.batches.native.usage import parts_of
 from core.services.jobs.kind import JobFiles
 from core.services.jobs.shard_run import ShardRun
+
+if TYPE_CHECKING:
+    from core.apis.prices import Price
 
 KEPT_AT: Final = 4 * 1024 * 1024
 """Bytes of lines that are kept together."""
@@ -24,8 +28,10 @@ log = logging.getLogger(__name__)
 class ResultRecorder:
     """Of one run of a shard at a provider, by its id, for the model that its lines name."""
 
-    def __init__(self, run: ShardRun, model: str, provider: str) -> None:
+    def __init__(self, run: ShardRun, model: str, provider: str, price: "Price | None" = None) -> None:
+        """`price` is that of a row."""
         self._run = run
+        self._price = price
         self._model = model
         self._provider = provider
         self._size = 0
@@ -58,17 +64,14 @@ class ResultRecorder:
             answer: JsonObject = {**(result.answer or {}), "model": self._model}
             line = output_line(line_id, custom_id, OK, result.request_id, answer)
             usage, makes_text = to_object(answer.get("usage")), "choices" in answer
-            charged = note_report(run.call, self._model, self._provider, usage, makes_text=makes_text)
-            tokens = tokens_of(answer, self._model, charged)
+            use, for_an_hour = read_report(run.call, self._model, self._provider, usage, makes_text=makes_text)
+            picos = None if self._price is None else self._price.picos(use, 1, for_an_hour)
+            tokens = {**tokens_of(answer, self._model, use.tokens), **parts_of(use, picos)}
         run.record(row, line, ok=result.failure is None, tokens=tokens)
         self._size += len(line)
 
     async def _flush(self) -> bool:
-        """What is kept is charged once: a worker that dies in between charges too little."""
         if not self._size:
             return True
-        rows, self._size = self._run.call.end_part(failed=True).rows, 0
-        if not await self._run.checkpoint():
-            return False
-        await self._run.admission.charge(self._run.call, rows)
-        return True
+        self._size = 0
+        return await self._run.checkpoint()

@@ -12,13 +12,13 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from core.apis.batch_engine import BatchEngine, NativeBatch, NativeBatches, NativeRow, is_passing
-from core.errors import ApiError, QuotaExceeded, QuotaUnavailable, StateUnavailable
-from core.frame.callers import Charge, UsageRow
+from core.errors import ApiError, QuotaUnavailable, StateUnavailable
 from core.platform.json_values import to_object
 from core.services.batches.job.endpoints import Endpoint
 from core.services.batches.job.entries import read_contents
 from core.services.batches.job.output import InputGone
 from core.services.batches.job.spans import spans_of
+from core.services.batches.native.account import NativeAccount
 from core.services.batches.native.results import ResultRecorder
 from core.services.batches.native.state import NativeState
 from core.services.jobs.kind import JobFiles
@@ -27,7 +27,6 @@ from core.services.parts import Parts, surface_for
 
 TRIES: Final = 5
 LOST_SECONDS: Final = 3600.0  # that a provider may not be asked how far it is
-QUOTA_DOWN_SECONDS: Final = 30
 SHARE: Final = 10  # of the time that it took so far, the wait for the next look
 
 log = logging.getLogger(__name__)
@@ -44,6 +43,7 @@ class NativeShard:
         self._run = run
         self._state = state
         self._of: dict[str, str] = run.shard.source["engine"]
+        self._account = NativeAccount(endpoint, run, state, self._of)
 
     async def work(self, ask_rows: AskRows) -> None:
         """For JobKind.work; raises InputGone."""
@@ -69,6 +69,19 @@ class NativeShard:
             await self._stop(engine)
         if state.phase == "ended":
             await self._clear(engine)
+        elif self._run.halt.reason is None:
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Charge what there is, of a shard that is left as it is; where the counters cannot be reached for too long, nobody is charged."""
+        if self._state.phase == "queue":
+            return
+        try:
+            await self._account.settle()
+        except QuotaUnavailable as failure:
+            log.warning("job %s, shard %d is not charged: %s", self._run.job.id, self._run.shard.number, failure)
+            self._state.stopped = self._state.stopped or self._run.clock()
+            await self._come_back_soon()
 
     def _engine(self) -> BatchEngine | None:
         natives: NativeBatches | None = surface_for(self._parts, "native_batches", self._run.call)
@@ -81,7 +94,7 @@ class NativeShard:
 
     async def _begin(self, engine: BatchEngine) -> None:
         state, run = self._state, self._run
-        if not await self._admit():
+        if not await self._account.admit(self._rows):
             return
         batch = NativeBatch(self._token(), self._endpoint.path, self._of["model"])
         try:
@@ -136,7 +149,9 @@ class NativeShard:
 
     async def _record(self, engine: BatchEngine) -> None:
         run, state = self._run, self._state
-        recorder = ResultRecorder(run, self._of["public"], self._of["provider_id"])
+        natives: NativeBatches | None = surface_for(self._parts, "native_batches", run.call)
+        place = self._of["public"], self._of["provider_id"]
+        recorder = ResultRecorder(run, *place, None if natives is None else await natives.price_at(*place))
         if await recorder.record(engine.results(state.handle or {})):
             state.phase = "ended"
             await state.save(run)
@@ -152,6 +167,16 @@ class NativeShard:
             await self._come_back()
 
     async def _clear(self, engine: BatchEngine | None) -> None:
+        """What is recorded by now is all that the provider will be paid for: it is charged before anything is thrown away."""
+        try:
+            is_ours = await self._account.settle()
+        except QuotaUnavailable as failure:
+            log.warning("job %s, shard %d is charged later: %s", self._run.job.id, self._run.shard.number, failure)
+            self._run.halt.set("later", pause=round(self._run.timing.poll))
+            return
+        if not is_ours:
+            return
+        self._state.reservations = []
         if engine is not None and self._state.handle is not None:
             with suppress(ApiError):  # what stays there, the provider, or a rule of the bucket, removes in time
                 await engine.discard(self._state.handle)
@@ -161,7 +186,7 @@ class NativeShard:
     async def _give_up(self, reason: str) -> None:
         run = self._run
         log.warning("job %s, shard %d is asked row by row: %s", run.job.id, run.shard.number, reason)
-        self._state.phase = "queue"
+        self._state.phase = "ended"
         await self._state.save(run)
 
     async def _come_back(self) -> None:
@@ -181,39 +206,6 @@ class NativeShard:
         timing = self._run.timing
         elapsed = self._run.clock() - self._state.since if self._state.since else 0.0
         return min(timing.longest_poll, max(timing.poll, elapsed / SHARE))
-
-    async def _admit(self) -> bool:
-        """Take all requests from the owner's quota, in pieces where a window has less; its tokens when they are known."""
-        state, run = self._state, self._run
-        requests = await self._requests()
-        piece = requests
-        while state.admitted < requests:
-            piece = min(piece, requests - state.admitted)
-            try:
-                ticket = await run.admission.admit(run.call, 0, piece)
-            except (QuotaExceeded, QuotaUnavailable) as full:
-                if piece > 1 and isinstance(full, QuotaExceeded):
-                    piece //= 2
-                    continue
-                await state.save(run)
-                seconds = full.headers.get("retry-after", "")
-                run.halt.set("quota", pause=int(seconds) if seconds.isdecimal() else QUOTA_DOWN_SECONDS)
-                return False
-            of = run.call.observed
-            row = UsageRow(self._of["public"], self._of["provider_id"], of.api, of.operation)
-            await ticket.settle(Charge(0, rows=(row,), target=row.key))
-            state.admitted += piece
-        return True
-
-    async def _requests(self) -> int:
-        """How many the rows count as, as their live requests would."""
-        count, kind = self._endpoint.operation.part_count(), self._endpoint.operation.request_type()
-        if count is None or kind is None:
-            return self._run.shard.rows
-        total = 0
-        async for row in self._rows():
-            total += count(kind.model_construct(**row.body))
-        return total
 
     async def _rows(self) -> AsyncIterator[NativeRow]:
         run = self._run

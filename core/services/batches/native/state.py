@@ -4,7 +4,7 @@ Whoever writes it last wins, which harms nothing: a batch is known by its token 
 submit it, and rows that are done are done.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 import json
 from typing import Literal, Self
 
@@ -18,15 +18,17 @@ type Phase = Literal["new", "submitted", "ended", "queue"]
 
 @dataclass(slots=True)
 class NativeState:
-    """`new`: nothing is submitted; `ended`: its results are kept; `queue`: what is left is asked row by row.
+    """`new`: nothing is submitted; `ended`: its results are kept, and to be charged; `queue`: what is left is asked row by row.
 
-    `admitted` are requests that the owner's quota has counted, `tries` of submitting that failed; times are Unix seconds: `since` it was
-    submitted, `due` for the next look at it, `failing` since it could not be looked at (0: it could), `stopped` since it was to stop.
+    `admitted` are requests that the owner's quota has counted, of which `requests` are those that its usage has not, `reservations` what is
+    reserved for them, `tries` of submitting that failed; times are Unix seconds: `since` it was submitted, `due` for the next look at it, `failing` since it could not be looked at (0: it could), `stopped` since it was to stop.
     """
 
     phase: Phase = "new"
     handle: JsonObject | None = None
     admitted: int = 0
+    requests: int = 0
+    reservations: list[JsonObject] = field(default_factory=list[JsonObject])
     tries: int = 0
     since: float = 0.0
     due: float = 0.0

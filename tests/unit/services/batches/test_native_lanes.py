@@ -44,6 +44,9 @@ class Natives:
         del provider_id
         return self
 
+    async def price_at(self, model: str, provider_id: str) -> None:
+        raise NotImplementedError
+
 
 @pytest.fixture
 def lanes() -> NativeLanes:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from core.apis.batch_engine import BatchLimits, BatchProgress, NativeBatch, NativeResult, NativeRow
-from core.errors import InvalidRequest, NotFound, QuotaExceeded, UpstreamFailed, UpstreamThrottled
+from core.apis.prices import Price
+from core.errors import InvalidRequest, NotFound, QuotaExceeded, QuotaUnavailable, UpstreamFailed, UpstreamThrottled
 from core.frame.callers import ANONYMOUS, Call, Charge, UsageRow
 from core.frame.types import JsonObject
 from core.services.batches.job.endpoints import ENDPOINTS
@@ -17,6 +18,7 @@ from core.services.batches.native.results import KEPT_AT
 from core.services.batches.native.shard import LOST_SECONDS, NativeShard
 from core.services.batches.native.state import NativeState
 from core.services.jobs.shard_run import RunParts, ShardRun
+from core.services.jobs.spending import cost_in
 from core.services.jobs.timing import Timing, Turn
 from core.stores.jobs.port import Job, Shard
 from tests.parts.memory_blobs import MemoryBlobs
@@ -31,7 +33,7 @@ class Engine:
 
     progress: BatchProgress = field(default_factory=lambda: BatchProgress(ended=False))
     given: list[NativeResult] = field(default_factory=list[NativeResult])
-    fails: dict[str, Exception] = field(default_factory=dict[str, Exception])
+    fails: dict[str, BaseException] = field(default_factory=dict[str, BaseException])
     calls: list[str] = field(default_factory=list[str])
     rows: list[NativeRow] = field(default_factory=list[NativeRow])
     tokens: set[str] = field(default_factory=set[str])
@@ -57,6 +59,8 @@ class Engine:
         self._note("results")
         for result in self.given:
             yield result
+        if (failure := self.fails.pop("third", None)) is not None:
+            raise failure
 
     async def stop(self, handle: JsonObject) -> None:
         assert handle["name"] in self.tokens
@@ -72,28 +76,58 @@ class Engine:
             raise self.fails.pop(call)
 
 
+class Killed(BaseException):
+    """As a worker ends that nobody asks."""
+
+
 class Admission:
-    """Of a quota with `left` requests."""
+    """Of a quota with `left` requests, of which `held` are reserved; `deaths` are after how many writes a worker dies, or fails so."""
 
     def __init__(self) -> None:
         self.left = 1000
-        self.charged: list[int] = []
-        self.rows: list[UsageRow] = []
+        self.held: dict[int, int] = {}
+        self.names: dict[str, UsageRow] = {}
+        self.deaths: dict[int, BaseException] = {}
+        self.writes = 0
 
-    async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: object = None) -> "Admission":
+    @property
+    def charged(self) -> list[int]:
+        return [row.tokens for row in self.names.values()]
+
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: object = None) -> "Ticket":
         del call, tokens, order
         if requests > self.left:
             raise QuotaExceeded(retry_after=40)
         self.left -= requests
-        return self
+        self.held[len(self.held)] = requests
+        self._write()
+        return Ticket(len(self.held) - 1)
+
+    async def charge(self, call: Call, rows: Sequence[UsageRow], once: str = "") -> None:
+        del call
+        (row,) = rows
+        assert self.names.setdefault(once, row) == row  # whoever comes again knows the same
+        self._write()
+
+    async def release(self, handle: JsonObject) -> None:
+        self.held.pop(handle["number"], None)
+        self._write()
+
+    def _write(self) -> None:
+        self.writes += 1
+        if (death := self.deaths.pop(self.writes, None)) is not None:
+            raise death
+
+
+@dataclass
+class Ticket:
+    number: int
+
+    def hand_over(self) -> JsonObject:
+        return {"number": self.number}
 
     async def settle(self, charge: Charge) -> None:
-        assert (charge.tokens, [row.key for row in charge.rows]) == (0, [charge.target])
-
-    async def charge(self, call: Call, rows: Sequence[UsageRow]) -> None:
-        del call
-        self.charged.append(sum(row.tokens for row in rows))
-        self.rows += rows
+        raise AssertionError(charge)
 
 
 class World:
@@ -106,6 +140,8 @@ class World:
         self.surfaces = {"native_batches": lambda _: self, "files": lambda _: self}
         self.blobs, self.admission = MemoryBlobs(), Admission()
         self.now = 1000.0
+        self.is_lost = False
+        self.price: Price | None = None
         self.asked: list[int] = []
         ids = "".join(f'"c{n}"\n' for n in range(ROWS)).encode()
         self.blobs.contents["jobs/batch_1/ids"] = ids
@@ -118,6 +154,10 @@ class World:
             "engine": {"provider_id": "p", "model": "theirs", "public": "mine"},
         }
         self.shard = Shard("batch_1", "plan", 0, source, ROWS, holder="h")
+
+    async def price_at(self, model: str, provider_id: str) -> Price | None:
+        assert (model, provider_id) == ("mine", "p")
+        return self.price
 
     def at(self, provider_id: str) -> Engine | None:
         assert provider_id == "p"
@@ -133,8 +173,8 @@ class World:
         )()
 
     async def checkpoint(self, shard: Shard) -> bool:
-        self.shard = shard
-        return True
+        self.shard = self.shard if self.is_lost else shard
+        return not self.is_lost
 
     async def run(self, *, wind_up: bool = False) -> ShardRun:
         """One run; what it asked row by row is in `asked`."""
@@ -218,15 +258,112 @@ async def test_results_are_recorded_charged_and_removed_and_the_rest_is_asked(wo
     assert (world.asked, world.admission.charged, engine.calls[-1]) == ([2, 4, 5], [10], "discard")
 
 
-async def test_many_results_are_charged_in_pieces_each_once(world: World) -> None:
+async def test_many_results_are_kept_in_pieces_and_charged_together(world: World) -> None:
     engine = await world.submitted()
+    assert (world.admission.names, world.admission.held) == ({}, {0: ROWS})
     engine.progress = BatchProgress(ended=True)
     engine.given = [NativeResult(row, {**ANSWER, "system_fingerprint": "x" * (KEPT_AT // 2)}) for row in range(ROWS)]
     await world.run()
     assert (world.shard.counts.completed, world.shard.counts.tokens["mine"]) == (ROWS, 5 * ROWS)
-    assert world.admission.charged == [10, 10, 10]
-    piece = UsageRow("mine", "p", answers=2, prompt_tokens=6, completion_tokens=4, unpriced=2)
-    assert world.admission.rows == [piece] * 3
+    assert len(world.shard.parts) == 3
+    whole = UsageRow("mine", "p", "", "", ROWS, ROWS, 3 * ROWS, completion_tokens=2 * ROWS, unpriced=ROWS)
+    assert (world.admission.names, world.admission.held) == ({"batch_1/plan/0": whole}, {})
+
+
+async def test_what_the_answers_cost_is_in_the_usage_of_the_batch_and_of_the_owner(world: World) -> None:
+    """Of a token of the prompt 0.7 nano-USD: rows are rounded together."""
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(row, dict(ANSWER)) for row in range(3)] + [
+        NativeResult(3, failure=InvalidRequest("no"))
+    ]
+    world.price = Price(input=700, output=0)
+    await world.run()
+    (row,) = world.admission.names.values()
+    assert (row.answers, row.nanos, row.unpriced) == (3, 7, 0)
+    assert cost_in(world.shard.counts.tokens) == 7e-9
+
+
+@pytest.mark.parametrize("write", [2, 3])
+@pytest.mark.parametrize("death", [Killed(), QuotaUnavailable("down")])
+async def test_whoever_dies_over_the_charge_is_followed_by_who_charges_no_more_and_no_less(
+    world: World, write: int, death: BaseException
+) -> None:
+    """After the charge was written, and after what was reserved was given back."""
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(row, dict(ANSWER)) for row in range(ROWS - 1)]
+    world.admission.deaths[write] = death
+    if isinstance(death, Killed):
+        with pytest.raises(Killed):
+            await world.run()
+    else:
+        assert (await world.run()).halt.reason == "later"
+    assert (engine.calls[-1], world.asked) == ("results", [])
+    assert (await world.run()).halt.reason is None
+    assert (world.admission.charged, world.admission.held) == ([5 * (ROWS - 1)], {})
+    assert (engine.calls[-2:], world.asked) == (["results", "discard"], [ROWS - 1])
+    writes = world.admission.writes
+    await world.run()
+    assert world.admission.writes == writes
+
+
+async def test_a_worker_that_dies_between_a_checkpoint_and_the_end_of_the_results_loses_no_charge(world: World) -> None:
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(row, {**ANSWER, "system_fingerprint": "x" * KEPT_AT}) for row in range(2)]
+    engine.fails["third"] = Killed()
+    with pytest.raises(Killed):
+        await world.run()
+    assert (world.shard.counts.completed, world.admission.names) == (2, {})
+    engine.given.append(NativeResult(2, dict(ANSWER)))
+    await world.run()
+    assert (world.admission.charged, world.asked) == ([15], [3, 4, 5])
+
+
+async def test_a_worker_that_dies_over_a_reservation_leaves_it_and_another_is_made(world: World) -> None:
+    world.admission.deaths[1] = Killed()
+    with pytest.raises(Killed):
+        await world.run()
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    await world.run()
+    assert world.admission.held == {0: ROWS}
+    assert [(row.requests, row.answers) for row in world.admission.names.values()] == [(ROWS, 0)]
+
+
+async def test_what_a_shard_has_used_that_is_given_up_is_charged_before_the_rest_is_asked(world: World) -> None:
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(0, {**ANSWER, "system_fingerprint": "x" * KEPT_AT})]
+    engine.fails["third"] = NotFound("no such file")
+    await world.run()
+    assert (world.admission.charged, world.admission.held, world.asked) == ([5], {}, [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+async def test_what_a_shard_has_used_that_did_not_stop_in_time_is_charged_as_long_as_somebody_can(
+    world: World, *, is_down: bool
+) -> None:
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(0, {**ANSWER, "system_fingerprint": "x" * KEPT_AT})]
+    engine.fails["third"] = UpstreamFailed("broke off")
+    assert (await world.run(wind_up=True)).halt.reason == "later"
+    assert (world.admission.names, cost_in(world.shard.counts.tokens)) == ({}, None)
+    world.now += Timing().winding + 1
+    engine.fails["poll"] = UpstreamFailed("down")
+    world.admission.deaths = {2: QuotaUnavailable("down")} if is_down else {}
+    assert (await world.run(wind_up=True)).halt.reason is None
+    assert (world.admission.charged, world.admission.held) == ([5], {0: ROWS} if is_down else {})
+
+
+async def test_a_shard_that_is_another_s_by_now_is_not_charged(world: World) -> None:
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    world.is_lost = True
+    run = await world.run()
+    assert (run.halt.reason, world.admission.names, engine.calls[-1], world.asked) == ("lost", {}, "results", [])
 
 
 async def test_results_that_break_off_are_read_again_and_counted_once(world: World) -> None:
