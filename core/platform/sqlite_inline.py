@@ -6,6 +6,7 @@ the disk either: what a power cut may lose is the last writes, never the file (h
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 import sqlite3
 import threading
@@ -61,12 +62,14 @@ class InlineConnection:
         """
         await self._count(statements)
 
-        def transact(connection: sqlite3.Connection) -> Outcome:
-            connection.execute("BEGIN IMMEDIATE")
-            with connection:  # which commits, or rolls back
-                return work(connection)
-
-        return await self.run(transact)
+        if (connection := self._connection) is not None:
+            try:  # as in `execute`: nothing around it while all goes well
+                return _transact(work, connection)
+            except sqlite3.Error as failure:
+                if not is_busy(failure):
+                    with translate_errors(self._path, self._owner, self._unavailable):
+                        raise
+        return await self.run(partial(_transact, work))
 
     def close(self) -> None:
         """Close the connection, on the event loop, so that no statement is under way; a later call opens another."""
@@ -106,3 +109,9 @@ class InlineConnection:
                 connection.execute("PRAGMA busy_timeout = 0").fetchall()  # else SQLite would wait on the event loop
                 self._connection = connection
             return self._connection
+
+
+def _transact[Outcome](work: Callable[[sqlite3.Connection], Outcome], connection: sqlite3.Connection) -> Outcome:
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:  # which commits, or rolls back
+        return work(connection)

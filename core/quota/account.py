@@ -1,6 +1,6 @@
 """What one client has in one window: its counters, their bounds, and the headers that say what is left."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from core.quota.bindings import REQUESTS, Binding, Refusal, Wish, bind, refusals_of
 from core.quota.limits import Limits
@@ -40,8 +40,8 @@ class Account:
 
     def bound(self, shard: int, wish: Wish) -> tuple[Counter, ...]:
         """The counters of the account with this number, with the bounds of so much more."""
-        first = replace(self.counters[0], below=self.below(shard, wish[1], wish[0]))
-        counters = (first, *self.counters[1:])
+        first, *others = self.counters
+        counters = (Counter(first.period, first.window, self.below(shard, wish[1], wish[0])), *others)
         return bind(counters, self.bindings, wish, shard, self.shards) if self.bindings else counters
 
     def refusals(self, shard: int, counts: tuple[Counts, ...], wish: Wish) -> list[Refusal]:
@@ -50,12 +50,15 @@ class Account:
 
     def most_requests(self, shard: int) -> int:
         """Which that account has room for where it is empty."""
-        shares = (b.share(shard, self.shards) for b in self.bindings if b.unit == REQUESTS and b.hard)
-        return min([self.share(shard).requests, *shares])
+        most = self.share(shard).requests
+        for binding in self.bindings:
+            if binding.unit == REQUESTS and binding.hard:
+                most = min(most, binding.share(shard, self.shards))
+        return most
 
     def share(self, shard: int) -> Limits:
         """What the counter with this number admits."""
-        return self.limits.share(shard, self.shards)
+        return self.limits if self.shards == 1 else self.limits.share(shard, self.shards)
 
     def below(self, shard: int, reserved: int | None, requests: int = 1) -> Limit:
         """The bounds of so many requests more, which reserve `reserved` tokens, or make none.

@@ -1,7 +1,7 @@
 """Limits that bind a call beside the quota's common ones: what they leave room for, which of them refuse, and what is said of it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 import math
@@ -163,14 +163,16 @@ def bind(
             below, earlier = binding.below(amount, shard, shards), least[binding.unit]
             least[binding.unit] = below if earlier is None else min(below, earlier)
     return tuple(
-        replace(counter, below=_lower(counter.below, bounds[counter.period])) if counter.period in bounds else counter
+        Counter(counter.period, counter.window, _lower(counter.below, bound))
+        if (bound := bounds.get(counter.period))
+        else counter
         for counter in counters
     )
 
 
 def _lower(limit: Limit, bounds: list[int | None]) -> Limit:
     pairs = zip(limit.bounds, bounds, strict=True)
-    return Limit(*(own if other is None else other if own is None else min(own, other) for own, other in pairs))
+    return Limit(*[own if other is None else other if own is None else min(own, other) for own, other in pairs])
 
 
 def refusals_of(

@@ -5,14 +5,16 @@ anonymous:{address}                  IPv6 by its /64, which one client has for i
 sha256:{digest}                      of a name that would be longer than 400 bytes
 """
 
+from functools import lru_cache
 import hashlib
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import quote
 
-from core.frame.callers import Call
+from core.frame.callers import Call, Principal
 
 LONGEST: Final = 400  # bytes; with the window and the shard, a key has fewer than 512
+MOST: Final = 1024  # callers whose names are remembered
 HOST_BITS: Final = 64
 UNKNOWN: Final = "unknown"
 
@@ -22,7 +24,12 @@ def identity(call: Call) -> str:
     caller = call.principal
     if caller.anonymous:
         return f"anonymous:{quote(_network(call.source), safe='')}"
-    name = f"user:{caller.identity}"
+    return _name(caller.vouched_by, caller.id)
+
+
+@lru_cache(MOST)
+def _name(vouched_by: str, caller_id: str) -> str:
+    name = f"user:{Principal(caller_id, {}, vouched_by).identity}"
     return name if len(name) <= LONGEST else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
 
 

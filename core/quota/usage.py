@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 import math
 from typing import Final
 from urllib.parse import quote
@@ -10,12 +11,18 @@ from core.frame.callers import Call, Charge, Principal, UsageRow
 from core.stores.counters.port import Use
 
 DAY: Final = 86_400  # seconds
+MOST: Final = 1024  # callers' teams that are remembered as text
 
 
 def teams_of(principal: Principal) -> str:
     """As a store has them: sorted, quoted and joined by `+`."""
     teams = principal.attributes.get("teams")
-    return "+".join(quote(team, safe="", errors="surrogatepass") for team in sorted(teams)) if teams else ""
+    return _join(tuple(teams)) if teams else ""
+
+
+@lru_cache(MOST)
+def _join(teams: tuple[str, ...]) -> str:
+    return "+".join([quote(team, safe="", errors="surrogatepass") for team in sorted(teams)])
 
 
 @dataclass(slots=True, eq=False)

@@ -29,12 +29,12 @@ class Connection:
         return await self.reader.readexactly(int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]))
 
 
-async def _connect(port: int) -> Connection:
+async def connect(port: int) -> Connection:
     return Connection(*await asyncio.open_connection("127.0.0.1", port, limit=64 * 1024 * 1024))
 
 
 async def _latency(port: int, request: bytes, times: int) -> float:
-    connection = await _connect(port)
+    connection = await connect(port)
     took: list[float] = []
     for _ in range(times):
         start = time.perf_counter()
@@ -45,7 +45,7 @@ async def _latency(port: int, request: bytes, times: int) -> float:
 
 
 async def _rate(port: int, request: bytes, connections: int, seconds: float) -> float:
-    opened = [await _connect(port) for _ in range(connections)]
+    opened = [await connect(port) for _ in range(connections)]
     end = time.perf_counter() + seconds
     answered = 0
 

@@ -20,12 +20,14 @@ from tests.benchmarks.runtimes import runtimes
 from tests.benchmarks.streams import streams
 from tests.benchmarks.table import Row, show
 from tests.benchmarks.turns import turns
+from tests.benchmarks.usage import usage
 from tests.benchmarks.vectors import vectors
 from tests.benchmarks.warm import warm
 
 PARTS = {
     "warm": warm,
     "protected": protected,
+    "usage": usage,
     "streams": streams,
     "cold": cold,
     "runtimes": runtimes,

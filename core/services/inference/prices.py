@@ -25,6 +25,7 @@ class Prices:
         self._rows = rows
         self._types = provider_types
         self._known: dict[tuple[str, str], tuple[Price | None, Price | None]] = {}
+        self._parsed: dict[tuple[str, str], tuple[object, Price]] = {}
 
     def find(self, models: GuardedRegistry, resource: Resource, target: Target) -> Price | None:
         """Of an answer that `target` gives for this model; None where nobody says it.
@@ -37,8 +38,18 @@ class Prices:
         for row in (resource, *models.declared_at(*target.place)):
             metadata: Mapping[str, Any] = row.attributes.get("metadata") or {}
             if FIELD in metadata:
-                return parse_price(metadata[FIELD])
+                return self._parse(target, metadata[FIELD])
         return shipped
+
+    def _parse(self, target: Target, value: object) -> Price:
+        """A call asks twice, before and after, and the next one for the same: what a resource says is read once."""
+        place = self._parsed.get(target.place)
+        if place is not None and place[0] is value:
+            return place[1]
+        price = parse_price(value)
+        if place is not None or len(self._parsed) < MOST_KNOWN:
+            self._parsed[target.place] = value, price
+        return price
 
     def _at(self, target: Target) -> tuple[Price | None, Price | None]:
         """What the run config, and the list that ships, say of a place."""

@@ -45,6 +45,16 @@ class Limit:
     def bounds(self) -> tuple[int | None, int | None, int | None]:
         return self.requests, self.tokens, self.nanos
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing is ever below it."""
+        requests, tokens, nanos = self.requests, self.tokens, self.nanos
+        return (
+            (requests is not None and requests <= 0)
+            or (tokens is not None and tokens <= 0)
+            or (nanos is not None and nanos <= 0)
+        )
+
     def has_room(self, counts: Counts) -> bool:
         return all(below is None or count < below for below, count in zip(self.bounds, counts.numbers, strict=True))
 
@@ -86,15 +96,12 @@ class AccountKey:
     @property
     def name(self) -> str:
         """A client's shards end with their number."""
-        return f"{self.client}{self._suffix}"
+        return self.client if self.shard is None else f"{self.client}:{self.shard}"
 
     def counter_name(self, counter: Counter) -> str:
         """Of the one counter for each window that there was before there were accounts."""
-        return f"{counters_of(self.client)}{counter.period}:{counter.window.name}{self._suffix}"
-
-    @property
-    def _suffix(self) -> str:
-        return "" if self.shard is None else f":{self.shard}"
+        suffix = "" if self.shard is None else f":{self.shard}"
+        return f"quota:{self.client}:{counter.period}:{counter.window.name}{suffix}"
 
 
 def counters_of(client: str) -> str:
@@ -134,14 +141,15 @@ class Take:
     @property
     def is_shut(self) -> bool:
         """Whether a bound is so low that not even the first is taken."""
-        bounds = (bound for counter in self.counters for bound in counter.below.bounds)
-        return any(bound is not None and bound <= 0 for bound in bounds)
+        return any(counter.below.is_shut for counter in self.counters)
 
     @property
     def expires(self) -> int:
         """When all that it counts may vanish, in Unix seconds."""
-        of_use = 0 if self.use is None else self.use.expires
-        return max(of_use, *(counter.window.expires for counter in self.counters), 0)
+        expires = 0 if self.use is None else self.use.expires
+        for counter in self.counters:
+            expires = max(expires, counter.window.expires)
+        return expires
 
 
 @dataclass(frozen=True, slots=True)

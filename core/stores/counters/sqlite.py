@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 import logging
+import os
 from pathlib import Path
 import sqlite3
 import time
 from typing import Final
-from uuid import uuid4
 
 from core.errors import QuotaUnavailable
 from core.platform.sqlite_file import open_file
@@ -37,7 +37,9 @@ from core.stores.counters.sqlite_tables import SCHEMA
 
 PATIENCE: Final = 2.0  # seconds
 OWNER: Final = "The quota's"
+NOTHING: Final = Counts()
 MOST: Final = 2**63 - 1  # SQLite's greatest integer
+NAME_BYTES: Final = 16  # random, of a reservation
 TIDY_SECONDS: Final = 60
 TIDY_ROWS: Final = 1000  # deleted at a time, so that others can write in between
 TAKE: Final = """INSERT INTO counters (namespace, key, requests, tokens, nanos, expires) VALUES (?, ?, ?, ?, ?, ?)
@@ -45,9 +47,9 @@ TAKE: Final = """INSERT INTO counters (namespace, key, requests, tokens, nanos, 
         requests = requests + excluded.requests, tokens = tokens + excluded.tokens, nanos = nanos + excluded.nanos
     WHERE requests < ? AND tokens < ? AND nanos < ? RETURNING requests, tokens, nanos"""
 HOLD: Final = "INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-RELEASE: Final = "DELETE FROM reservations WHERE namespace = ? AND account = ? AND id = ? RETURNING 1"
+RELEASE: Final = "DELETE FROM reservations WHERE namespace = ? AND account = ? AND id = ?"
 CORRECT: Final = """UPDATE counters SET requests = requests + ?, tokens = tokens + ?, nanos = nanos + ?
-    WHERE namespace = ? AND key = ?"""
+    WHERE namespace = ? AND key IN ({})"""
 READ: Final = "SELECT requests, tokens, nanos FROM counters WHERE namespace = ? AND key = ?"
 ONCE: Final = (
     "INSERT INTO counters (namespace, key, requests, tokens, expires) VALUES (?, ?, 0, 0, ?) ON CONFLICT DO NOTHING"
@@ -136,11 +138,12 @@ class SqliteCounters:
         if counts is None or any(each is None for each in others):
             connection.rollback()
             return self._refuse(account, take, scopes, connection)
-        if take.use is not None:
+        if take.use is not None and take.use.rows:
             tables.count(connection, self._namespace, account.client, take.use)
         reservation = None
         if take.holds:
-            name = uuid4().hex if account.shard is None else f"{uuid4().hex}:{account.shard}"
+            name = os.urandom(NAME_BYTES).hex()
+            name = name if account.shard is None else f"{name}:{account.shard}"
             reservation = Reservation(account, take.counters, name, scopes=tuple(scopes))
             place = (self._namespace, account.name, reservation.name, self._clock())
             connection.execute(HOLD, (*place, *take.amount.numbers, take.expires))
@@ -154,10 +157,11 @@ class SqliteCounters:
     def _count(self, account: AccountKey, take: Take, connection: sqlite3.Connection) -> tuple[Counts, ...] | None:
         """What each counter has then; None where one has no room."""
         counts: list[Counts] = []
+        numbers = take.amount.numbers
         for counter in take.counters:
             key, expires = account.counter_name(counter), counter.window.expires
-            bounds = (MOST if bound is None else min(bound, MOST) for bound in counter.below.bounds)
-            values = (self._namespace, key, *take.amount.numbers, expires, *bounds)
+            bounds = [MOST if bound is None or bound > MOST else bound for bound in counter.below.bounds]
+            values = (self._namespace, key, *numbers, expires, *bounds)
             if (row := connection.execute(TAKE, values).fetchone()) is None:
                 return None
             counts.append(Counts(*row))
@@ -181,7 +185,7 @@ class SqliteCounters:
         connection: sqlite3.Connection,
     ) -> None:
         name = (self._namespace, reservation.account.name, reservation.name)
-        if connection.execute(RELEASE, name).fetchone() is None:
+        if connection.execute(RELEASE, name).rowcount == 0:
             return
         self._correct(reservation.account, reservation.counters, correction, connection)
         for scope, of_scope in zip(reservation.scopes, scopes, strict=False):
@@ -192,8 +196,10 @@ class SqliteCounters:
     def _correct(
         self, account: AccountKey, counters: Sequence[Counter], correction: Counts, connection: sqlite3.Connection
     ) -> None:
-        for counter in counters if correction != Counts() else ():
-            connection.execute(CORRECT, (*correction.numbers, self._namespace, account.counter_name(counter)))
+        if counters and correction != NOTHING:
+            names = [account.counter_name(counter) for counter in counters]
+            statement = CORRECT.format(", ".join("?" * len(names)))
+            connection.execute(statement, (*correction.numbers, self._namespace, *names))
 
     def _read(
         self, account: AccountKey, counters: Sequence[Counter], connection: sqlite3.Connection
