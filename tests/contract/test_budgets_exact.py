@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter as Tally
+from collections.abc import Sequence
 from pathlib import Path
 import random
 from typing import Any, Final
@@ -33,6 +34,7 @@ ROWS: Final = (
     {"per": "team", "name": "red", "window": "month", "money": "0.0605"},
     {"per": "model", "name": "*", "window": "hour", "tokens": 100_000},
 )
+PER: Final = ("caller", "team", "model")
 
 type Seen = tuple[Tally[str], dict[str, int], int]
 """Admitted requests and spent nano-USD of each caller, and tokens."""
@@ -44,17 +46,18 @@ class Most:
         return MOST
 
 
-def quota_over(store: Any) -> Quota:
-    rules = Rules(QuotaRows.model_validate({"limits": ROWS}).limits, store, lambda _: Most(), clock=lambda: LATER)
+def quota_over(store: Any, per: Sequence[str] = PER) -> Quota:
+    rows = [row for row in ROWS if row["per"] in per]
+    rules = Rules(QuotaRows.model_validate({"limits": rows}).limits, store, lambda _: Most(), clock=lambda: LATER)
     return Quota(quota_config(authenticated_max_requests=10**6), store, rules=rules, clock=lambda: LATER)
 
 
-def crowd(counting: Counting, seed: int) -> Seen:
+def crowd(counting: Counting, seed: int, per: Sequence[str] = PER) -> Seen:
     """In a worker: each of 64 callers, who are callers of the other processes too, asks six times."""
-    return asyncio.run(_crowd(counting, seed))
+    return asyncio.run(_crowd(counting, seed, per))
 
 
-async def _crowd(counting: Counting, seed: int) -> Seen:
+async def _crowd(counting: Counting, seed: int, per: Sequence[str]) -> Seen:
     requests, spent, tokens = Tally[str](), dict[str, int](), 0
     chance = random.Random(seed)  # noqa: S311 - what calls cost, not a secret
 
@@ -74,7 +77,7 @@ async def _crowd(counting: Counting, seed: int) -> Seen:
         tokens += used
 
     async with counting.opened() as store:
-        quota = quota_over(store)
+        quota = quota_over(store, per)
         await store.read(AccountKey("warm"))
         await together()
         for _ in range(6):
@@ -82,9 +85,9 @@ async def _crowd(counting: Counting, seed: int) -> Seen:
     return requests, spent, tokens
 
 
-@pytest.fixture
+@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
 def counting(request: pytest.FixtureRequest, tmp_path: Path) -> Counting:
-    return Counting.fresh(request, "sqlite", tmp_path, "quota_table")
+    return Counting.fresh(request, request.param, tmp_path, "quota_table")
 
 
 async def test_own_and_shared_budgets_let_nothing_through_and_count_nothing_twice(
@@ -112,6 +115,26 @@ async def test_own_and_shared_budgets_let_nothing_through_and_count_nothing_twic
         left = {row["name"] or row["window"]: row for row in (await full.remaining(_member()))["limits"]}
         assert left["red"]["remaining"] >= 0
     assert requests.total() == TEAM_REQUESTS or TEAM_NANOS - spent.total() < MOST
+
+
+@pytest.mark.exact
+async def test_a_callers_own_limits_alone_are_as_exact(counting: Counting, crew: Crew) -> None:
+    seen = await crew.work(crowd, *[(counting, seed, ("caller",)) for seed in range(crew.size)])
+    requests, spent = Tally[str](), Tally[str]()
+    for of_process, nanos, _ in seen:
+        requests.update(of_process)
+        spent.update(nanos)
+    assert max(requests.values()) <= PER_MINUTE
+    assert max(spent.values()) <= OWN_NANOS
+    full, day, month = {}, counters("day", LATER)[:1], counters("month", LATER)[:1]
+    async with counting.opened() as store:
+        for number in range(CALLERS):
+            name = f"u{number}"
+            own = await store.read(AccountKey(f"user:issuer:{name}"), (*day, *month))
+            assert [(count.requests, count.nanos) for count in own.counts] == [(requests[name], spent[name])] * 2
+            assert own.unsettled == ()
+            full[name] = requests[name] == PER_MINUTE or OWN_NANOS - spent[name] < MOST
+    assert all(full.values()), full
 
 
 def _member() -> Call:

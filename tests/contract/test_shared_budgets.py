@@ -1,7 +1,7 @@
-"""Limits that callers share, over SQLite: who is charged to what, who is refused by whom, and what spreading keeps exact."""
+"""Limits that callers share, over SQLite and, in `make exact`, DynamoDB: who is charged to what, who is refused by whom, and what spreading keeps exact."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from core.quota.pools import client_of
 from core.quota.quota import Quota
 from core.quota.rules import Rules
 from core.quota.windows import counters
-from core.stores.counters.port import AccountKey, Counts
-from core.stores.counters.sqlite import SqliteCounters
+from core.stores.counters.port import AccountKey, CounterStore, Counts
+from tests.contract.counters import Counting
 from tests.unit.quota.fakes import NOON, quota_config
 
 CENT = 10_000_000
@@ -32,11 +32,10 @@ class Cents:
         return CENT
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> Any:
-    opened = SqliteCounters(tmp_path / "quota.db", namespace="", clock=lambda: NOON)
-    yield opened
-    await opened.close()
+@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[CounterStore]:
+    async with Counting.fresh(request, request.param, tmp_path, "quota_table").opened() as store:
+        yield store
 
 
 SEEN = {"small": ("small", "p/m"), "mine": ("mine", "p/m"), "p/m": ("small", "p/m")}
@@ -49,7 +48,7 @@ async def find_model(call: Call, name: str) -> tuple[str, str] | None:
 
 
 def quota_of(
-    store: SqliteCounters, *rows: dict[str, Any], asks: bool = True, finds: FindModel | None = None, **settings: Any
+    store: CounterStore, *rows: dict[str, Any], asks: bool = True, finds: FindModel | None = None, **settings: Any
 ) -> Quota:
     read = QuotaRows.model_validate({"limits": rows}).limits
     rules = Rules(read, store, (lambda _: Cents()) if asks else None, find_model=finds, clock=lambda: NOON)
@@ -65,7 +64,7 @@ def order(model: str = "small") -> Order:
     return Order(model, Wire())
 
 
-async def counted(store: SqliteCounters, client: str, shard: int | None = None) -> Counts:
+async def counted(store: CounterStore, client: str, shard: int | None = None) -> Counts:
     return (await store.read(AccountKey(client, shard), counters("day", NOON)[:1])).counts[0]
 
 
@@ -77,7 +76,7 @@ async def refusal(
     return refused.value
 
 
-async def test_members_of_a_team_spend_together_and_others_do_not(store: SqliteCounters) -> None:
+async def test_members_of_a_team_spend_together_and_others_do_not(store: CounterStore) -> None:
     quota = quota_of(store, {"per": "team", "name": "red", "window": "month", "money": "0.02"})
     tickets = [await quota.admit(member(name, "red"), 10, 1, order()) for name in ("ada", "bob")]
     said = await refusal(quota, member("eve", "blue", "red"))
@@ -93,7 +92,7 @@ async def test_members_of_a_team_spend_together_and_others_do_not(store: SqliteC
     assert "0.0075 USD are left" in (await refusal(quota, member("eve", "red"))).message
 
 
-async def test_a_refusal_by_the_team_takes_nothing_of_the_caller_and_the_other_way_round(store: SqliteCounters) -> None:
+async def test_a_refusal_by_the_team_takes_nothing_of_the_caller_and_the_other_way_round(store: CounterStore) -> None:
     rows = [
         {"per": "team", "name": "*", "window": "day", "requests": 1},
         {"per": "caller", "window": "hour", "requests": 1},
@@ -106,7 +105,7 @@ async def test_a_refusal_by_the_team_takes_nothing_of_the_caller_and_the_other_w
     assert await counted(store, "team:blue") == Counts()
 
 
-async def test_a_caller_is_charged_to_each_of_its_teams_and_roles(store: SqliteCounters) -> None:
+async def test_a_caller_is_charged_to_each_of_its_teams_and_roles(store: CounterStore) -> None:
     rows = [{"per": per, "name": "*", "window": "day", "tokens": 1000} for per in ("team", "role")]
     quota = quota_of(store, *rows, asks=False)
     ticket = await quota.admit(member("ada", "red", "a:b", roles=("dev",)), 10, 1, order())
@@ -117,7 +116,7 @@ async def test_a_caller_is_charged_to_each_of_its_teams_and_roles(store: SqliteC
         await quota.admit(member("ada", *map(str, range(26))), 10, 1, order())
 
 
-async def test_models_are_charged_by_their_own_rows_those_that_a_call_causes_too(store: SqliteCounters) -> None:
+async def test_models_are_charged_by_their_own_rows_those_that_a_call_causes_too(store: CounterStore) -> None:
     rows = [{"per": "model", "name": name, "window": "day", "tokens": 100} for name in ("small", "guard")]
     quota = quota_of(store, *rows, asks=False)
     ticket = await quota.admit(member("ada"), 10, 1, order())
@@ -132,7 +131,7 @@ async def test_models_are_charged_by_their_own_rows_those_that_a_call_causes_too
     await quota.admit(member("ada"), 101, 1, order("other"))
 
 
-async def test_a_model_that_is_hidden_has_no_limit_to_take_from_or_to_tell_of(store: SqliteCounters) -> None:
+async def test_a_model_that_is_hidden_has_no_limit_to_take_from_or_to_tell_of(store: CounterStore) -> None:
     quota = quota_of(store, {"per": "model", "name": "*", "window": "day", "requests": 1}, finds=find_model)
     for _ in range(3):
         await quota.admit(member("ada"), 10, 1, order("secret"))
@@ -140,9 +139,7 @@ async def test_a_model_that_is_hidden_has_no_limit_to_take_from_or_to_tell_of(st
 
 
 @pytest.mark.parametrize(("name", "client"), [("p/*", "model:p%2Fm"), ("small", "model:small")])
-async def test_no_other_name_of_a_model_is_a_way_around_its_limit(
-    store: SqliteCounters, name: str, client: str
-) -> None:
+async def test_no_other_name_of_a_model_is_a_way_around_its_limit(store: CounterStore, name: str, client: str) -> None:
     quota = quota_of(store, {"per": "model", "name": name, "window": "day", "tokens": 30}, asks=False, finds=find_model)
     ticket = await quota.admit(member("ada"), 10, 1, order("p/m"))
     await ticket.settle(Charge(25, rows=(UsageRow("p/m", prompt_tokens=25),)))
@@ -152,13 +149,13 @@ async def test_no_other_name_of_a_model_is_a_way_around_its_limit(
         await refusal(quota, member("bob"), 10, model="mine")
 
 
-async def test_what_was_used_elsewhere_is_charged_to_teams_too(store: SqliteCounters) -> None:
+async def test_what_was_used_elsewhere_is_charged_to_teams_too(store: CounterStore) -> None:
     quota = quota_of(store, {"per": "team", "name": "red", "window": "day", "tokens": 10})
     await quota.charge(member("ada", "red"), [UsageRow("small", prompt_tokens=30)])
     assert await counted(store, "team:red") == Counts(0, 30)
 
 
-async def test_requests_are_exact_however_a_team_is_spread(store: SqliteCounters) -> None:
+async def test_requests_are_exact_however_a_team_is_spread(store: CounterStore) -> None:
     quota = quota_of(store, {"per": "team", "name": "red", "window": "day", "requests": 30, "shards": 8})
     tries = [quota.admit(member(f"u{n}", "red"), 10, 1, order()) for n in range(64)]
     answers = await asyncio.gather(*tries, return_exceptions=True)
@@ -170,7 +167,7 @@ async def test_requests_are_exact_however_a_team_is_spread(store: SqliteCounters
     assert {error.headers["x-llambda-limit"].split(";")[4] for error in refused} == {" used=30"}
 
 
-async def test_a_call_of_more_requests_than_a_shard_has_takes_from_all(store: SqliteCounters) -> None:
+async def test_a_call_of_more_requests_than_a_shard_has_takes_from_all(store: CounterStore) -> None:
     quota = quota_of(
         store, {"per": "team", "name": "red", "window": "day", "requests": 30, "tokens": 50, "shards": 4}, asks=False
     )
@@ -183,7 +180,7 @@ async def test_a_call_of_more_requests_than_a_shard_has_takes_from_all(store: Sq
     await quota.admit(member("bob", "red"), 10, 1, order())
 
 
-async def test_tokens_pass_the_share_of_each_shard_by_one_reservation_at_most(store: SqliteCounters) -> None:
+async def test_tokens_pass_the_share_of_each_shard_by_one_reservation_at_most(store: CounterStore) -> None:
     quota = quota_of(store, {"per": "team", "name": "red", "window": "day", "tokens": 100, "shards": 4}, asks=False)
     answers = await asyncio.gather(
         *(quota.admit(member(f"u{n}", "red"), 20, 1, order()) for n in range(20)), return_exceptions=True
@@ -193,7 +190,7 @@ async def test_tokens_pass_the_share_of_each_shard_by_one_reservation_at_most(st
     assert sum(isinstance(answer, QuotaExceeded) for answer in answers) == 20 - sum(taken) // 20
 
 
-async def test_a_shared_budget_warns_by_what_was_there_and_is_shown_to_its_members(store: SqliteCounters) -> None:
+async def test_a_shared_budget_warns_by_what_was_there_and_is_shown_to_its_members(store: CounterStore) -> None:
     quota = quota_of(store, {"per": "team", "name": "red", "window": "month", "money": "0.02", "soft": 0.5})
     ticket = await quota.admit(member("ada", "red"), 10, 1, order())
     assert ticket.headers["x-llambda-budget"] == '"team red month money 0.01 of 0.02 USD; resets=2027-02-01T00:00:00Z"'
@@ -202,7 +199,7 @@ async def test_a_shared_budget_warns_by_what_was_there_and_is_shown_to_its_membe
     assert (await quota.remaining(member("eve", "blue")))["limits"] == []
 
 
-async def test_shadow_counts_what_is_shared_and_refuses_nobody(store: SqliteCounters) -> None:
+async def test_shadow_counts_what_is_shared_and_refuses_nobody(store: CounterStore) -> None:
     quota = quota_of(store, {"per": "team", "name": "red", "window": "day", "requests": 1}, shadow=True)
     for _ in range(3):
         await quota.admit(member("ada", "red"), 10, 1, order())
