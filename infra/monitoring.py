@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import json
 from typing import TYPE_CHECKING, Final
 
+from core.cli.iam.table import CALL_MODELS
 from core.errors import QuotaUnavailable
 from core.frame.api import WORKER
 from core.runtime.log_lines import COARSE, FINE, NAMESPACE
@@ -21,18 +22,23 @@ COUNTED: Final = (
     "llambda/${AWS::StackName}"  # the namespace of what filters count: over all functions, so without a dimension
 )
 HAS_ALARMS: Final = "HasAlarms"
-OF_JOBS: Final = "AlarmsOfJobs"
+WITH_JOBS: Final = "AlarmsOfJobs"
 TELL: Final = "[!If [NamesAlarmTopic, !Ref AlarmTopicArn, !Ref AWS::NoValue], !If [HasAlarmEmail, !Ref AlarmTopic, !Ref AWS::NoValue]]"
 OWN_TIME: Final = "{ $.OwnMilliseconds = * }"
 FAILED: Final = "{ $.status >= 500 }"
+SPEND: Final = "{ $.Spend = * }"
 UNCOUNTED: Final = "quota: calls are allowed without being counted"
 """Begins what core/quota/quota.py logs where the run config lets calls through without a count."""
+UNSETTLED: Final = "usage: calls were never settled"
+"""Begins what core/stores/counters/filing.py logs of reservations that nobody has settled for a day."""
+OF_UNSETTLED: Final = f'{{ $.message = "{UNSETTLED}*" }}'
+DAY: Final = 86_400
 QUOTA_STORE: Final = f'{{ ($.error_code = "{QuotaUnavailable.code}") || ($.message = "{UNCOUNTED}*") }}'
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """`name` follows the stack's; `dimensions` and `threshold` are YAML. It rings where each of `periods` reaches the threshold."""
+    """`name` follows the stack's; `dimensions` and `threshold` are YAML. It rings where each of `periods`, of so many `seconds`, reaches the threshold."""
 
     name: str
     meaning: str
@@ -42,6 +48,7 @@ class Alarm:
     statistic: str = "Sum"
     threshold: str = "1"
     periods: int = 1
+    seconds: int = SECONDS
     condition: str = HAS_ALARMS
 
     @property
@@ -87,13 +94,23 @@ OF_STACK: Final = (
     ),
     Alarm("quota-store", "The quota table did not answer", COUNTED, "QuotaStoreFailures"),
     Alarm(
+        "spend",
+        "Answers of models cost this much in 24 hours",
+        COUNTED,
+        "Spend",
+        threshold="!Ref AlarmSpend",
+        seconds=DAY,
+        condition="HasSpendAlarm",
+    ),
+    Alarm("unsettled", "Calls died before they were settled, and stay charged as reserved", COUNTED, "Unsettled"),
+    Alarm(
         "dead-letters",
         "A job's message was given up after five workers",
         "AWS/SQS",
         "ApproximateNumberOfMessagesVisible",
         "[{ Name: QueueName, Value: !GetAtt JobsDeadLetters.QueueName }]",
         statistic="Maximum",
-        condition=OF_JOBS,
+        condition=WITH_JOBS,
     ),
 )
 
@@ -121,9 +138,12 @@ def _of_function(function: "Function") -> Iterator[Alarm]:
 
 
 def _filters(function: "Function") -> Iterator[Filter]:
+    condition = _condition(function)
+    yield Filter(function.name, "Unsettled", OF_UNSETTLED, condition=condition)
+    if CALL_MODELS in function.rights:
+        yield Filter(function.name, "Spend", SPEND, "$.Spend", condition)
     if function.module == WORKER:  # it has no requests
         return
-    condition = _condition(function)
     yield Filter(function.name, "OwnMilliseconds", OWN_TIME, "$.OwnMilliseconds", condition)
     yield Filter(function.name, "QuotaStoreFailures", QUOTA_STORE, condition=condition)
     if function.streams:
@@ -158,7 +178,7 @@ def _alarm(alarm: Alarm, actions: str) -> str:
     Properties: {{ AlarmName: !Sub "${{AWS::StackName}}-{alarm.name}",
       AlarmDescription: "{alarm.meaning}. What to do: docs/operations.md, Alarms.",
       Namespace: {namespace}, MetricName: {alarm.metric},{dimensions}
-      {statistic}, Period: {SECONDS}, EvaluationPeriods: {alarm.periods},
+      {statistic}, Period: {alarm.seconds}, EvaluationPeriods: {alarm.periods},
       ComparisonOperator: GreaterThanOrEqualToThreshold, Threshold: {alarm.threshold}, TreatMissingData: notBreaching,
       AlarmActions: {actions}, OKActions: *Tell }}
 """
@@ -171,6 +191,7 @@ class Graph:
     title: str
     metrics: tuple[tuple[str, str], ...]
     dimensions: tuple[str, ...] = (*COARSE,)
+    of_jobs: bool = False  # whether the lines of the worker have them too
 
 
 GRAPHS: Final = (
@@ -179,11 +200,12 @@ GRAPHS: Final = (
     Graph("Own time, ms: median and p99", (("OwnMilliseconds", "p50"), ("OwnMilliseconds", "p99"))),
     Graph("Waiting for providers, ms: p95, by model", (("UpstreamMilliseconds", "p95"),), (*FINE,)),
     Graph("First byte of streams, ms: p95, by model", (("FirstByteMilliseconds", "p95"),), (*FINE,)),
-    Graph("Tokens, by model", (("PromptTokens", "Sum"), ("CompletionTokens", "Sum")), (*FINE,)),
-    Graph("Spend, USD, by model", (("Spend", "Sum"),), (*FINE,)),
+    Graph("Tokens, by model", (("PromptTokens", "Sum"), ("CompletionTokens", "Sum")), (*FINE,), of_jobs=True),
+    Graph("Spend, USD, by model", (("Spend", "Sum"),), (*FINE,), of_jobs=True),
     Graph("Budgets: warnings and refusals", (("BudgetWarnings", "Sum"), ("BudgetRefusals", "Sum"))),
     Graph("Cold starts", (("ColdStart", "Sum"),)),
 )
+WORKER_NAME: Final = "${WorkerFunction}"
 OF_LAMBDA: Final = (
     ("Functions: crashes and time-outs", "Errors", "Sum"),
     ("Functions: throttles", "Throttles", "Sum"),
@@ -200,7 +222,9 @@ JOBS: Final = (
 def dashboard(every: Sequence["Function"]) -> str:
     """The properties of the dashboard: a text of JSON, with a widget on each line."""
     names = [f"${{{function.name}Function}}" for function in every]
-    widgets = [_widget(graph.title, _searches(graph, names)) for graph in GRAPHS]
+    widgets = [
+        _widget(graph.title, _searches(graph, [*names, WORKER_NAME][: len(names) + graph.of_jobs])) for graph in GRAPHS
+    ]
     for title, metric, statistic in OF_LAMBDA:
         widgets.append(
             _widget(title, [["AWS/Lambda", metric, "FunctionName", name, {"stat": statistic}] for name in names])
@@ -223,6 +247,7 @@ def dashboard(every: Sequence["Function"]) -> str:
             - !Sub |
               , {jobs}
             - ""
+          WorkerFunction: !If [HasJobs, !Ref WorkerFunction, none]
 {"".join(_name_or_none(function) for function in every if function.switch)}"""
 
 

@@ -15,6 +15,9 @@ TWO_STORES: Final = "is for stacks without server.quota, whose store has the usa
 NO_STORE: Final = "needs a store: name one at server.usage.kvstore, or configure server.quota"
 
 
+type MetricBy = Literal["caller", "team", "model"]
+
+
 def _known_currency(value: object) -> object:
     if value != CURRENCY:
         raise ValueError(FOREIGN)
@@ -46,6 +49,7 @@ class UsageConfig(Record):
 
     None as `enabled` counts where there is a quota, whose store has the usage, or a `kvstore`, which is for stacks without one.
     `caller_in_log`: whether the lines of requests have the caller's id.
+    `metric_by`: what its spend is a metric by, beside function, operation, provider and model; `caller` is the caller's id.
     `prices`: of several rows about a model the first counts, before what its metadata and the list that ships say.
     `unpriced` is what becomes of a call whose cost nobody knows, for who has a limit of money.
     """
@@ -54,6 +58,7 @@ class UsageConfig(Record):
     kvstore: Database | None = None
     retention_days: Annotated[Whole, Field(ge=1, le=3650)] = RETENTION_DAYS
     caller_in_log: bool = False
+    metric_by: tuple[MetricBy, ...] = ()
     currency: Annotated[Literal["USD"], BeforeValidator(_known_currency)] = "USD"
     prices: tuple[PriceRow, ...] = Field(default=(), max_length=1000)
     unpriced: Literal["refuse", "allow"] = "refuse"

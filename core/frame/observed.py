@@ -41,6 +41,7 @@ class Observed:
     `upstream` runs while a provider is waited for, in a stream between its chunks too. `failure` is the status of the
     error that ended a stream, `error_code` that of any error, and `reason` what an upstream said with it, for the log
     alone. `replayed`: the answer was stored before, under the same Idempotency-Key. `costs` are those of answers, in pico-USD.
+    `groups` are what the spend is a metric by, as the run config wants it: `caller`, `team`, and `model`, whose value is `model`.
     `budget_warnings` are the soft limits that are reached, `budget_refusals` is 1 where a limit of `server.quota.limits` or of a key refused.
     """
 
@@ -54,6 +55,7 @@ class Observed:
     reason: str = ""
     replayed: bool = False
     caller: str = ""
+    groups: dict[str, str] = field(default_factory=dict[str, str])
     tokens: dict[str, int] = field(default_factory=dict[str, int])
     costs: list[int | None] = field(default_factory=list[int | None])
     budget_warnings: int = 0

@@ -10,10 +10,11 @@ from core.frame.callers import Principal
 from core.frame.dotted import load
 from core.resolution.protection import API_KEY
 from core.resolution.stack import Stack, routed_apis
-from core.services.jobs.admission import Unlimited
+from core.services.jobs.admission import Admission, Unlimited
 from core.services.jobs.engine import Engine
 from core.services.jobs.secrets import JobSecrets
 from core.services.jobs.timing import Timing
+from core.services.jobs.told import Tell, ToldAdmission
 from core.stores.connect import BLOBS, JOBS, QUEUE
 from core.stores.registry.port import RegistryStore
 
@@ -24,8 +25,12 @@ def has_jobs(config: RunConfig) -> bool:
     return placed and any(manifest(name).jobs for name in routed_apis(config))
 
 
-def engine_of(stack: Stack, timing: Timing | None = None) -> Engine:
-    """The engine of all kinds of the stack's APIs; raises StateUnavailable where there is no place for jobs."""
+def engine_of(stack: Stack, timing: Timing | None = None, tell: Tell | None = None) -> Engine:
+    """The engine of all kinds of the stack's APIs, which tells what its calls have used.
+
+    Raises:
+        StateUnavailable: there is no place for jobs.
+    """
     apis = [name for name in names() if name in routed_apis(stack.config)]
     keys, blobs = stack.job_keys, stack.stores.get(BLOBS)
     return Engine(
@@ -34,12 +39,24 @@ def engine_of(stack: Stack, timing: Timing | None = None) -> Engine:
         blobs=blobs,
         kinds={row.name: load(row.kind)(stack) for name in apis for row in manifest(name).jobs},
         owners=StackOwners(stack.registry_store),
-        admission=stack.admission or Unlimited(),
+        admission=_admission_of(stack, tell),
         timing=timing or Timing(),
         teller=_teller_of(stack),
         secrets=None if keys is None else JobSecrets(blobs, keys),
         apis={row.name: name for name in apis for row in manifest(name).jobs},
     )
+
+
+def _admission_of(stack: Stack, tell: Tell | None) -> Admission:
+    admission = stack.admission or Unlimited()
+    if tell is None:
+        return admission
+    naming = None
+    if stack.config.server.usage:  # else nothing of it is imported
+        from core.quota.naming import naming_of
+
+        naming = naming_of(stack.config)
+    return ToldAdmission(admission, tell, None if naming is None else naming.note)
 
 
 def _teller_of(stack: Stack) -> JobTeller | None:

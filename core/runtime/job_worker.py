@@ -20,13 +20,14 @@ from core.platform.log_records import hold_back
 from core.resolution.jobs import engine_of, has_jobs
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack, routed_apis
-from core.runtime import snapshot
+from core.runtime import job_lines, snapshot
 from core.runtime.function import check_files, load_config
 from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
 from core.runtime.worker import GRACE_SECONDS, Worker, handle_event, spare_garbage
 from core.services.jobs.messages import GiveBack, Outcome
 from core.services.jobs.timing import Timing, Turn
+from core.services.jobs.told import Tell
 from core.stores.connect import QUEUE
 from core.stores.queue.port import Delivery, WorkQueue
 
@@ -41,11 +42,11 @@ type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 class JobRunner:
     """Runs messages over the stack in force: a message goes to its end by what held when it began."""
 
-    def __init__(self, stack: Stack, timing: Timing | None = None) -> None:
-        """`stack` is what the run config alone was resolved to."""
+    def __init__(self, stack: Stack, timing: Timing | None = None, tell: Tell | None = None) -> None:
+        """`stack` is what the run config alone was resolved to; `tell` gets what its calls have used."""
         self.queue: WorkQueue = stack.stores.get(QUEUE)
         self._stack = stack
-        make_engine = partial(engine_of, timing=timing)
+        make_engine = partial(engine_of, timing=timing, tell=tell)
         self._engine = make_engine(stack)
         self._reloader: Any = None
         if stack.poller is not None:
@@ -71,7 +72,7 @@ class JobRunner:
         await (self._stack if self._reloader is None else self._reloader).close()
 
 
-async def make_runner(loaded: Loaded, timing: Timing | None = None) -> JobRunner:
+async def make_runner(loaded: Loaded, timing: Timing | None = None, tell: Tell | None = None) -> JobRunner:
     """For every API with jobs that the run config serves.
 
     Raises:
@@ -82,7 +83,7 @@ async def make_runner(loaded: Loaded, timing: Timing | None = None) -> JobRunner
     stack = await resolve(loaded, routed_apis(loaded.config), version=VERSION)
     check_files(loaded, stack)
     stack.warm()
-    return JobRunner(stack, timing)
+    return JobRunner(stack, timing, tell)
 
 
 class JobTasks:
@@ -128,13 +129,15 @@ def lambda_worker() -> Handler:
     Raises:
         ConfigInvalid: the run config has problems. That it has no jobs, its first message tells: nobody sends one.
     """
-    if environ().get("AWS_LAMBDA_FUNCTION_NAME"):
+    name = environ().get("AWS_LAMBDA_FUNCTION_NAME")
+    if name:
         log_as_json()
     hold_back()
     loop, loaded = process_loop(), load_config()
     runner = None
     if loaded.config is not None and has_jobs(loaded.config):
-        runner = loop.run_until_complete(make_runner(loaded))
+        tell = job_lines.to_cloudwatch(name) if name else None
+        runner = loop.run_until_complete(make_runner(loaded, tell=tell))
     snapshot.keep_apart()
     coldstart.end()
     spare_garbage()

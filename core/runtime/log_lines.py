@@ -9,10 +9,13 @@ from functools import cache
 import json
 import logging
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.frame.observed import usd_of, usd_text
-from core.web.observed import RequestRecord, Sink
+from core.runtime.spend_groups import SpendGroups, is_dimension
+
+if TYPE_CHECKING:
+    from core.web.observed import RequestRecord, Sink
 
 log = logging.getLogger("core.requests")
 
@@ -40,17 +43,18 @@ MOST_REASON: Final = 600  # characters
 MOST_SHOWN: Final = 200  # characters of a method and a path
 
 
-def to_cloudwatch(function: str) -> Sink:
+def to_cloudwatch(function: str) -> "Sink":
     """Lines on stdout, which Lambda hands on as they are: neither of its log formats wraps what is not logged."""
+    groups = SpendGroups()
 
-    def tell(record: RequestRecord) -> None:
-        sys.stdout.write(emf(record, function, datetime.now(UTC)))
+    def tell(record: "RequestRecord") -> None:
+        sys.stdout.write(emf(record, function, datetime.now(UTC), groups))
         sys.stdout.flush()
 
     return tell
 
 
-def to_log(record: RequestRecord) -> None:
+def to_log(record: "RequestRecord") -> None:
     """A `Sink`: the logger `core.requests`, at level info."""
     if log.isEnabledFor(logging.INFO):  # `log.info` would look for its caller, which takes longer than the line
         line = log.makeRecord(log.name, logging.INFO, __file__, 0, readable(record), (), None)
@@ -58,13 +62,16 @@ def to_log(record: RequestRecord) -> None:
         log.handle(line)
 
 
-def emf(record: RequestRecord, function: str, now: datetime) -> str:
-    """The line with its end. Lambda filters by `level`, which it believes only beside a `timestamp`."""
+def emf(record: "RequestRecord", function: str, now: datetime, groups: SpendGroups | None = None) -> str:
+    """The line with its end. Lambda filters by `level`, which it believes only beside a `timestamp`.
+
+    `groups` bound what the spend is a metric by; without them it is one by function, operation, provider and model alone.
+    """
     observed = record.observed
     metrics = _metrics(record)
     facts: dict[str, Any] = {
         "level": "ERROR" if record.status >= FAILURE else "INFO",
-        "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": timestamp_of(now),
         "logger": log.name,
         "request_id": record.request_id,
         "trace_id": record.trace_id,
@@ -85,13 +92,24 @@ def emf(record: RequestRecord, function: str, now: datetime) -> str:
     if observed.nanos is not None:
         facts["cost"] = usd_of(observed.nanos)
     fields = {name: fact for name, fact in facts.items() if fact != ""}
-    fine = _is_dimension(observed.model) and _is_dimension(observed.provider)
-    directives = _directives(tuple(metrics), fine=fine)
+    if groups is not None and "Spend" in metrics and observed.groups:
+        fields |= groups.dimensions(observed.groups, observed.model)
+    return line_of(fields, metrics, now)
+
+
+def line_of(fields: dict[str, Any], metrics: dict[str, float], now: datetime) -> str:
+    """JSON with its end, from which CloudWatch reads these metrics; `fields` have the dimensions."""
+    fine = is_dimension(fields.get("model", "")) and is_dimension(fields.get("provider", ""))
+    directives = _directives(tuple(metrics), fine=fine, groups=SpendGroups.names_in(fields))
     head = f'{{"_aws":{{"Timestamp":{int(now.timestamp() * 1000)},"CloudWatchMetrics":{directives}}},'
     return f"{head}{json.dumps(fields | metrics, separators=(',', ':'))[1:]}\n"
 
 
-def _metrics(record: RequestRecord) -> dict[str, float]:
+def timestamp_of(now: datetime) -> str:
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _metrics(record: "RequestRecord") -> dict[str, float]:
     """What there is none of is absent, so that it counts in no average."""
     observed = record.observed
     metrics: dict[str, float] = {
@@ -115,22 +133,21 @@ def _metrics(record: RequestRecord) -> dict[str, float]:
 
 
 @cache
-def _directives(names: tuple[str, ...], *, fine: bool) -> str:
+def _directives(names: tuple[str, ...], *, fine: bool, groups: tuple[str, ...] = ()) -> str:
     """JSON: half of the line, and one of a few."""
+    every: list[dict[str, Any]] = []
+    if groups:
+        spend = [{"Name": "Spend", "Unit": UNITS["Spend"]}]
+        every.append({"Namespace": NAMESPACE, "Dimensions": [["function", name] for name in groups], "Metrics": spend})
     directive = {
         "Namespace": NAMESPACE,
         "Dimensions": [COARSE, FINE] if fine else [COARSE],
         "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in names],
     }
-    return json.dumps([directive], separators=(",", ":"))
+    return json.dumps([directive, *every], separators=(",", ":"))
 
 
-def _is_dimension(value: str) -> bool:
-    """What CloudWatch would refuse, it refuses with the whole line."""
-    return bool(value.strip()) and value.isascii() and value.isprintable() and not value.startswith(":")
-
-
-def readable(record: RequestRecord) -> str:
+def readable(record: "RequestRecord") -> str:
     """As in `200 POST /v1/chat/completions small -> local 412 ms (own 1.1 ms) 18 tokens`."""
     observed = record.observed
     route = f" {_printable(observed.model)} -> {_printable(observed.provider or NOWHERE)}" if observed.model else ""

@@ -15,8 +15,8 @@ from core.web.observed import CALL, observed_of
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
+    from core.quota.naming import CallerNaming
 
-NOBODY: Final = "anonymous"
 MOST_PROVIDER_DATA: Final = 8 * 1024  # bytes
 DATA_HEADER_NAMES: Final = frozenset(name.lower().encode() for name in PROVIDER_DATA_HEADERS)
 
@@ -25,12 +25,12 @@ DATA_HEADER_NAMES: Final = frozenset(name.lower().encode() for name in PROVIDER_
 class AuthenticationMiddleware:
     """Without an authenticator every caller is anonymous. `metadata` is the path that a 401 names, "" for none.
 
-    Where it `names_caller`, the line of the request has the caller's id: never a secret, nor a name that people read.
+    `naming` says who calls in the line of the request and its metrics; without it nothing does.
     """
 
     authenticator: "Authenticator | None" = None
     metadata: str = ""
-    names_caller: bool = False
+    naming: "CallerNaming | None" = None
 
     async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
         """Answer 401 or 403, or hand on with the caller's `call`."""
@@ -51,8 +51,8 @@ class AuthenticationMiddleware:
         principal = ANONYMOUS if self.authenticator is None else await self.authenticator.authenticate(request)
         token = "" if self.authenticator is None else self.authenticator.token_of(request)
         observed, data = observed_of(request.scope), _provider_data(request)
-        if self.names_caller:
-            observed.caller = principal.identity or NOBODY
+        if self.naming is not None:
+            self.naming.note(observed, principal)
         return Call(principal, source, provider_data=data, observed=observed, until=exchange.until, token=token)
 
 

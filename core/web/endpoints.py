@@ -22,6 +22,7 @@ from core.web.registries import HANDLERS
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
+    from core.quota.naming import CallerNaming
     from core.quota.quota import Quota
     from core.quota.recorder import UsageRecorder
     from core.quota.streams import StreamLimit
@@ -106,22 +107,21 @@ def routes_of(rows: list[RouteRow], served: Served) -> list[Route]:
 
 def endpoints(rows: list[RouteRow], served: Served) -> list[Endpoint]:
     """What answers each row, in order."""
-    names_caller = _names_callers(served.config)
-    return [_endpoint(row, served, names_caller=names_caller) for row in rows]
+    naming = _naming(served.config)
+    return [_endpoint(row, served, naming=naming) for row in rows]
 
 
-def _names_callers(config: RunConfig) -> bool:
-    """Whether request lines have them."""
+def _naming(config: RunConfig) -> "CallerNaming | None":
     if not config.server.usage:  # as mostly: nothing of it is imported
-        return False
-    from core.config.usage import usage_of
+        return None
+    from core.quota.naming import naming_of
 
-    return usage_of(config).caller_in_log
+    return naming_of(config)
 
 
-def _endpoint(row: RouteRow, served: Served, *, names_caller: bool) -> Endpoint:
+def _endpoint(row: RouteRow, served: Served, *, naming: "CallerNaming | None") -> Endpoint:
     limit, operation = served.config.server.max_body_bytes, row.operation
-    middlewares = _middlewares(row, served, names_caller=names_caller)
+    middlewares = _middlewares(row, served, naming=naming)
     if operation is not None:
         handler = OperationHandler(operation, served.surfaces[row.surface], _uploads(operation, served))
         return endpoint(chain(handler, middlewares), operation.request_type, operation, limit)
@@ -131,13 +131,13 @@ def _endpoint(row: RouteRow, served: Served, *, names_caller: bool) -> Endpoint:
     return endpoint(chain(registry, middlewares), row.kind.body_type, limit=limit)
 
 
-def _middlewares(row: RouteRow, served: Served, *, names_caller: bool) -> list[Middleware]:
+def _middlewares(row: RouteRow, served: Served, *, naming: "CallerNaming | None") -> list[Middleware]:
     """The outermost first."""
     operation = row.operation
     open_ = operation is not None and operation.open
     middlewares: list[Middleware] = [
         ObservationMiddleware(row.api, row.name),
-        _authentication(operation, served, names_caller=names_caller),
+        _authentication(operation, served, naming=naming),
     ]
     if row.method != "GET" and (operation is None or operation.upload is None):  # an upload says so itself
         middlewares.append(JsonMiddleware(row.has_body))
@@ -161,11 +161,13 @@ def _middlewares(row: RouteRow, served: Served, *, names_caller: bool) -> list[M
     return middlewares
 
 
-def _authentication(operation: Operation | None, served: Served, *, names_caller: bool) -> AuthenticationMiddleware:
+def _authentication(
+    operation: Operation | None, served: Served, *, naming: "CallerNaming | None"
+) -> AuthenticationMiddleware:
     if operation is None:
-        return AuthenticationMiddleware(served.authenticator, names_caller=names_caller)
+        return AuthenticationMiddleware(served.authenticator, naming=naming)
     metadata = operation.metadata if operation.metadata and served.issuers else ""
-    return AuthenticationMiddleware(None if operation.open else served.authenticator, metadata, names_caller)
+    return AuthenticationMiddleware(None if operation.open else served.authenticator, metadata, naming)
 
 
 def _uploads(operation: Operation, served: Served) -> "UploadReceiver | None":

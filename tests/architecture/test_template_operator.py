@@ -10,7 +10,7 @@ from core.cli.iam.table import JOIN_VPC
 from core.errors import QuotaUnavailable
 from core.frame.api import WORKER
 from core.runtime.log_lines import COARSE, FINE, NAMESPACE, UNITS
-from infra.monitoring import UNCOUNTED
+from infra.monitoring import UNCOUNTED, UNSETTLED
 from tests.architecture.template import (
     EVERYTHING,
     ROOT,
@@ -24,6 +24,7 @@ from tests.architecture.template import (
 
 TOPIC: Final = {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:pager"}
 EMAIL: Final = {"AlarmEmail": "night@example.com"}
+SPEND: Final = {"AlarmSpend": "25"}
 JOBS: Final = {"Jobs": "true"}
 VPC: Final = {"VpcSubnetIds": "subnet-0a1b2c3d,subnet-0a1b2c3e", "VpcSecurityGroupIds": "sg-0a1b2c3d"}
 WATCHING: Final = ("AWS::CloudWatch::", "AWS::SNS::", "AWS::Logs::MetricFilter")
@@ -95,13 +96,20 @@ def test_every_count_that_an_alarm_watches_is_made_by_a_filter_and_every_filter_
     counted = {
         (each["MetricNamespace"], each["MetricName"]) for row in filters for each in row["MetricTransformations"]
     }
-    watched = {(each["Namespace"], each["MetricName"]) for each in alarms(TOPIC).values()}
+    watched = {(each["Namespace"], each["MetricName"]) for each in alarms({**TOPIC, **SPEND}).values()}
     assert counted == {each for each in watched if each[0] == "llambda/Llambda"}
     served = {f"us-east-1_{template_name(module)}LogGroup" for module in functions() if module != WORKER}
     for metric in ("OwnMilliseconds", "QuotaStoreFailures"):  # which every function has
         assert {
             row["LogGroupName"] for row in filters if row["MetricTransformations"][0]["MetricName"] == metric
         } == served
+    [spending, dead] = [
+        {row["LogGroupName"] for row in filters if row["MetricTransformations"][0]["MetricName"] == metric}
+        for metric in ("Spend", "Unsettled")
+    ]
+    worker = "us-east-1_WorkerLogGroup"
+    assert {worker, "us-east-1_InferenceLogGroup", "us-east-1_ResponsesLogGroup"} <= spending
+    assert dead == {*served, worker}
 
 
 def test_filters_look_for_what_the_code_writes() -> None:
@@ -109,10 +117,13 @@ def test_filters_look_for_what_the_code_writes() -> None:
     assert "OwnMilliseconds" in UNITS
     assert patterns == {
         "{ $.OwnMilliseconds = * }",
+        "{ $.Spend = * }",
+        f'{{ $.message = "{UNSETTLED}*" }}',
         "{ $.status >= 500 }",
         f'{{ ($.error_code = "{QuotaUnavailable.code}") || ($.message = "{UNCOUNTED}*") }}',
     }
     assert f'"{UNCOUNTED}: %s"' in (ROOT / "core" / "quota" / "quota.py").read_text("utf-8")
+    assert f'"{UNSETTLED}: %d' in (ROOT / "core" / "stores" / "counters" / "filing.py").read_text("utf-8")
 
 
 def test_bounds_of_alarms_are_parameters() -> None:
@@ -126,12 +137,19 @@ def test_bounds_of_alarms_are_parameters() -> None:
     ]
 
 
+def test_what_is_spent_rings_where_somebody_says_how_much_a_day() -> None:
+    assert "spend" not in alarms(TOPIC)
+    assert alarms(SPEND) == {}
+    spend = alarms({**TOPIC, **SPEND})["spend"]
+    assert (spend["Threshold"], spend["Period"], spend["Statistic"]) == ("25", 86_400, "Sum")
+
+
 def test_the_docs_say_of_every_alarm_what_to_do() -> None:
     text = (ROOT / "docs" / "operations.md").read_text("utf-8")
     section = text.partition("\n## Alarms\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE)
     functions_of = {f"{module}-{kind}" for module in functions() for kind in ("errors", "throttles")}
-    rows_by_name = {name: name for name in alarms({**TOPIC, **EVERYTHING})}
+    rows_by_name = {name: name for name in alarms({**TOPIC, **EVERYTHING, **SPEND})}
     expected = {name for name in rows_by_name if name not in functions_of} | {"FUNCTION-errors", "FUNCTION-throttles"}
     assert set(rows) == expected
 
@@ -166,7 +184,9 @@ def test_the_dashboard_shows_every_metric_of_the_request_lines_for_every_functio
         assert search is not None
         assert search[1] in {",".join([NAMESPACE, *COARSE]), ",".join([NAMESPACE, *FINE])}
         functions_by_metric.setdefault(search[3], set()).add(search[2])
-    assert functions_by_metric == dict.fromkeys(UNITS, served)
+    worker = "us-east-1_WorkerFunction" if parameters else "none"
+    of_jobs = {"PromptTokens", "CompletionTokens", "Spend"}
+    assert functions_by_metric == {name: {*served, worker} if name in of_jobs else served for name in UNITS}
     assert ("JobsQueue" in json.dumps(graphs)) == bool(parameters)
 
 

@@ -50,7 +50,7 @@ class World:
         [section] = server.values()
         section["kvstore"] = {"type": "sqlite", "db_path": str(self.folder / "counters.db")}
         server["auth"] = {"provider_type": "custom", "config": {"endpoint": f"{self.upstream.url}/auth"}}
-        server.setdefault("usage", {})["caller_in_log"] = True
+        server.setdefault("usage", {}).update(caller_in_log=True, metric_by=["team", "caller"])
         entry = {"provider_id": "p", "provider_type": "remote::vllm", "config": {"url": f"{self.upstream.url}/v1"}}
         store = {"type": "sqlite", "db_path": str(self.folder / "registry.db")}
         more = {"models": [VECTORS]} | more
@@ -127,6 +127,8 @@ async def test_chats_streams_and_embeddings_of_several_callers_are_what_the_upst
     clients = await world.sums("client")
     assert {name.rpartition(":")[2]: row[:2] for (name,), row in clients.items()} == {"ada": (9, 9), "bob": (9, 9)}
     assert {record.observed.caller.rpartition(":")[2] for record in world.records} == {"ada", "bob"}
+    groups = [record.observed.groups for record in world.records]
+    assert groups == [{"team": "a%20b+red", "caller": record.observed.caller} for record in world.records]
 
 
 async def test_a_call_that_fails_is_a_request_and_what_only_looks_is_none(world: World) -> None:

@@ -21,6 +21,7 @@ from core.stores.counters.rows import rows_in
 from core.stores.usage import dynamodb as usage_dynamodb
 from core.stores.usage.port import UsageQuery, UsageStore, UsageSum
 from infra.local import dynamodb as local
+from infra.monitoring import UNSETTLED
 from tests.contract.counters import DAY as WINDOW
 from tests.contract.counters import reservation_of, taking
 from tests.contract.test_counters_dynamodb import Lost, losing
@@ -109,7 +110,9 @@ async def test_an_account_of_many_models_has_few_rows(world: World) -> None:
     assert (await world.sum("model"))[("small",)].requests == 28
 
 
-async def test_calls_that_died_are_listed_and_leave_the_account_after_a_day(world: World) -> None:
+async def test_calls_that_died_are_listed_and_leave_the_account_after_a_day(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     await world.store.take(ADA, taking(5, holds=True))
     old = int(time.time() * 1000) - 2 * 86_400_000
     async with world.table.client() as client:
@@ -127,6 +130,9 @@ async def test_calls_that_died_are_listed_and_leave_the_account_after_a_day(worl
     assert len((await world.store.read(ADA)).unsettled) == 1
     assert await world.usage.unsettled() == await world.usage.unsettled(ADA.client) == before
     assert before[0].held.amount == Counts(1, 7, 9)
+    assert [each.getMessage() for each in caplog.records] == [
+        f"{UNSETTLED}: {items.MOST_DEAD + 1}, which stay charged as reserved"
+    ]
     assert await world.sum() == {}
 
 

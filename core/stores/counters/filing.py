@@ -11,6 +11,7 @@ added to these rows meanwhile: so that the item and the parts before its `fs` ar
 
 from dataclasses import dataclass
 import json
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from core.stores.counters import items
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
     from core.platform.dynamodb_table import Table
+
+log = logging.getLogger(__name__)
 
 PREFIX: Final = "part:"
 DEAD: Final = "dead"
@@ -64,6 +67,8 @@ class Filing:
                 await client.transact_write_items(TransactItems=writes)
             except client.exceptions.TransactionCanceledException:
                 return False
+            if holds:  # of one process: the transaction takes them out
+                log.warning("usage: calls were never settled: %d, which stay charged as reserved", len(holds))
         return False
 
     def _choose(self, item: Item, *, whole: bool) -> list[Entry]:

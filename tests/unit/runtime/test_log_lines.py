@@ -10,8 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from core.frame.callers import ANONYMOUS, Call, Charge, UsageRow
 from core.frame.observed import Observed
+from core.runtime import job_lines
 from core.runtime.log_lines import COARSE, FINE, UNITS, emf, readable, to_cloudwatch, to_log
+from core.runtime.spend_groups import MOST_VALUES, SpendGroups
+from core.services.jobs.admission import Unlimited
+from core.services.jobs.told import ToldAdmission
 from core.web.observed import RequestRecord
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
@@ -213,3 +218,58 @@ def test_a_caller_is_in_the_line_where_it_was_noted_and_is_no_dimension() -> Non
     assert line["caller"] == "api_key:7d2"
     assert "caller" not in {name for names in line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] for name in names}
     assert " -> local by api_key:7d2 412 ms" in readable(record(observed))
+
+
+def spend_of(line: str) -> tuple[list[list[str]], dict[str, Any]]:
+    """The dimensions of the spend alone, and the line."""
+    fields = json.loads(line)
+    [_, directive] = fields["_aws"]["CloudWatchMetrics"]
+    assert directive["Metrics"] == [{"Name": "Spend", "Unit": "None"}]
+    return directive["Dimensions"], fields
+
+
+def test_the_spend_is_a_metric_by_what_the_run_config_names_and_by_a_bounded_number_of_values() -> None:
+    groups = SpendGroups()
+    for number in range(MOST_VALUES + 2):
+        observed = chat()
+        observed.groups = {"caller": f"api_key:{number}", "team": "", "model": ""}
+        observed.add_cost(1_000_000)
+        dimensions, fields = spend_of(emf(record(observed), "f", NOW, groups))
+        assert dimensions == [["function", "by_caller"], ["function", "by_team"], ["function", "by_model"]]
+        assert (fields["by_team"], fields["by_model"]) == ("none", "small")
+        assert fields["by_caller"] == (f"api_key:{number}" if number < MOST_VALUES else "others")
+    observed.groups = {"caller": "api_key:0", "team": "größe"}
+    dimensions, fields = spend_of(emf(record(observed), "f", NOW, groups))
+    assert (fields["by_caller"], fields["by_team"]) == ("api_key:0", "others")
+    observed.add_cost(None)  # what is not known is no metric
+    assert len(json.loads(emf(record(observed), "f", NOW, groups))["_aws"]["CloudWatchMetrics"]) == 1
+
+
+async def test_each_call_of_a_job_leaves_a_line_for_each_model_that_answered(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def note(observed: Observed, _: object) -> None:
+        observed.caller, observed.groups = "api_key:7d", {"team": "red"}
+
+    admission = ToldAdmission(Unlimited(), job_lines.to_cloudwatch("f-Worker"), note)
+    call = Call(ANONYMOUS, observed=Observed("batches", "batch"))
+    small = UsageRow("small", "local", "inference", "chat_completion", 1, 2, 8, completion_tokens=10, nanos=1500)
+    unpriced = UsageRow("guard", "local", "inference", "chat_completion", 0, 1, 4, unpriced=1)
+    ticket = await admission.admit(call, 5)
+    assert capfd.readouterr().out == ""
+    await ticket.settle(Charge(18, rows=(small, unpriced, UsageRow(requests=1))))
+    await admission.charge(call, [small])
+    first, second, third = capfd.readouterr().out.splitlines()
+    dimensions, fields = spend_of(first)
+    assert dimensions == [["function", "by_team"]]
+    assert fields["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [COARSE, FINE]
+    expected: dict[str, Any] = {
+        "function": "f-Worker",
+        "operation": "chat_completion",
+        "model": "small",
+        "caller": "api_key:7d",
+    }
+    expected |= {"by_team": "red", "PromptTokens": 8, "CompletionTokens": 10, "Spend": 0.0000015}
+    assert expected.items() <= fields.items()
+    assert not {"Spend", "cost", "by_team"} & json.loads(second).keys()
+    assert spend_of(third)[1]["Spend"] == fields["Spend"]
