@@ -79,6 +79,12 @@ class EvaluateRows(Wire):
     scoring_functions: Annotated[list[Name], Field(max_length=MOST_FUNCTIONS)]
     benchmark_config: BenchmarkConfig
 
+    @property
+    def candidate_model(self) -> str:
+        """Whose tokens the candidate's are."""
+        candidate = self.benchmark_config.eval_candidate
+        return candidate.model if isinstance(candidate, ModelCandidate) else candidate.config.model
+
     @override
     def check_body(self) -> None:
         if len(self.input_rows) > MOST_ROWS:

@@ -95,6 +95,10 @@ class MoneyBounds(Protocol):
         """
         ...
 
+    async def most_of_batch(self, model: str, provider_id: str, prompt: int, tokens: int, requests: int) -> int:
+        """In nano-USD: of a batch that the provider runs itself, by what it asks for batches, of prompts with so many tokens together; else as `most_nanos`."""
+        ...
+
 
 def parse_price(value: object) -> Price:
     """As metadata of a model or a row of the run config has it: rates by name, and perhaps the currency, and `batch`.

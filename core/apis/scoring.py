@@ -97,6 +97,13 @@ class ScoreRequest(Wire):
     input_rows: Annotated[list[dict[str, Any]], Field(max_length=MOST_ROWS)]
     scoring_functions: Functions
 
+    @property
+    def judge_model(self) -> str:
+        """The one that the request names; "" where it names none, or several: what a function asks else, it knows itself."""
+        models = (params.judge_model for params in self.scoring_functions.values() if params is not None)
+        judges = {model for model in models if model}
+        return judges.pop() if len(judges) == 1 else ""
+
     @override
     def check_body(self) -> None:
         _check_functions(self.scoring_functions)

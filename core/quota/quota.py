@@ -171,20 +171,25 @@ class Quota:
         if tokens is not None:
             limits, has_money = limits_in(bindings, TOKENS), bool(limits_in(bindings, MONEY))
             prompt = self._rules.prompt_tokens(call, order) if limits else 0
-            common = account.limits.tokens
-            completion = self._completion(tokens, [*limits, *(() if common is None else (common,))], prompt)
+            is_batch = order is not None and order.batch is not None
+            # A batch may take longer than any window: the common quota, which is for the pace, has its tokens when they are known.
+            common = None if is_batch else account.limits.tokens
+            most = self._most(tokens, order)
+            room = [*limits, *(() if common is None else (common,))]
+            completion = most if tokens > 0 else max(1, min([most, *(limit - prompt for limit in room)]))
             reserved = completion + prompt if limits or common is not None else None
-            nanos = await self._rules.most_nanos(call, order, completion, requests) if has_money else None
+            priced = most if is_batch else completion
+            nanos = await self._rules.most_nanos(call, order, priced, requests) if has_money else None
         holds = reserved is not None or nanos is not None or bool(pools) or (entry is not None and tokens is not None)
         use = None if entry is None else entry.begin(holds=holds)
         return Demand(requests, reserved, holds, use, nanos, completion)
 
-    def _completion(self, tokens: int, limits: list[int], prompt: int) -> int:
-        """How many tokens beside the prompt's a call may use at most; where it does not say so, no more than the limits have for them."""
-        if tokens > 0:
-            return min(tokens, MOST_TOKENS)
-        most = max(self._config.default_max_tokens, -tokens)
-        return max(1, min([most, *(limit - prompt for limit in limits)]))
+    def _most(self, tokens: int, order: Order | None) -> int:
+        """How many tokens beside the prompt's a call may use at most, as far as it says so."""
+        default = self._config.default_max_tokens
+        if order is not None and order.batch is not None:
+            return min(default * order.batch.unbound + abs(tokens), MOST_TOKENS)
+        return min(tokens if tokens > 0 else max(default, -tokens), MOST_TOKENS)
 
     def _draw(self, pools: "tuple[Pool, ...]", demand: Demand) -> "Drawing | None":
         if not pools:

@@ -64,6 +64,8 @@ class Rules:
         money = None if self._find_money is None else self._find_money(call)
         if money is None or order is None:
             return LEAST
+        if (batch := order.batch) is not None:
+            return await money.most_of_batch(order.model, batch.provider_id, batch.prompt, tokens, requests)
         return await money.most_nanos(order.model, order.body, tokens, max(1, requests))
 
     def prompt_tokens(self, call: Call, order: Order | None) -> int:

@@ -45,6 +45,9 @@ class Most:
         del model, body, tokens, requests
         return MOST
 
+    async def most_of_batch(self, model: str, provider_id: str, prompt: int, tokens: int, requests: int) -> int:
+        raise NotImplementedError
+
 
 def quota_over(store: Any, per: Sequence[str] = PER) -> Quota:
     rows = [row for row in ROWS if row["per"] in per]

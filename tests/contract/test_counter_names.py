@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+import json
 import multiprocessing
 import os
 from pathlib import Path
@@ -11,10 +12,11 @@ import signal
 import pytest
 
 from core.frame.callers import UsageRow
+from core.quota.lasting import dump, load
 from core.stores.counters.dynamodb import MOST_ROWS
 from core.stores.counters.port import AccountKey, CounterStore, Counts, Limit, Scope, Take, Use
 from core.stores.usage.port import UsageQuery
-from tests.contract.counters import CALLERS, DAY, KINDS, LATER, MONTH, Counting, counted, taking
+from tests.contract.counters import CALLERS, DAY, KINDS, LATER, MONTH, Counting, counted, reservation_of, taking
 from tests.contract.crew import Crew, together
 
 ADA, RED = AccountKey("user:issuer:ada"), AccountKey("team:red")
@@ -116,6 +118,21 @@ async def _rush(counting: Counting) -> None:
         await together()
         takes = [store.take(ADA, named(f"n{number % 3}")) for number in range(CALLERS)]
         assert all(admission.admitted for admission in await asyncio.gather(*takes))
+
+
+async def test_what_is_held_is_given_back_by_another_process_that_knows_it_as_json(
+    counting: Counting, store: CounterStore
+) -> None:
+    taken = await store.take(AccountKey(ADA.client, 2), taking(30, holds=True, nanos=5), [Scope(RED, taking(30))])
+    handle = json.dumps(dump(reservation_of(taken), Counts(0, 30, 5)))
+    async with counting.opened() as another:
+        for _ in range(2):
+            reservation, amount = load(json.loads(handle))
+            scopes = [Counts(0, -scope.take.amount.tokens) for scope in reservation.scopes]
+            await another.settle(reservation, -amount, scopes=scopes)
+    account = await store.read(AccountKey(ADA.client, 2), (DAY,))
+    assert (account.counts, account.unsettled) == ((Counts(1),), ())
+    assert await counted(store, RED.client) == Counts(1)
 
 
 @pytest.mark.exact

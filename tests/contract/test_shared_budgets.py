@@ -31,6 +31,9 @@ class Cents:
         del model, body, tokens, requests
         return CENT
 
+    async def most_of_batch(self, model: str, provider_id: str, prompt: int, tokens: int, requests: int) -> int:
+        raise NotImplementedError
+
 
 @pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[CounterStore]:

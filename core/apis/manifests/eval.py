@@ -43,6 +43,7 @@ EVALS: Final = (
         response=RESULT,
         tokens=f"{TYPES}:most_tokens",
         parts=f"{TYPES}:count_rows",
+        model="candidate_model",
     ),
     Operation(
         "POST",

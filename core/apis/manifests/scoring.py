@@ -35,6 +35,7 @@ OPERATIONS: Final = (
         response=f"{ANSWERS}:ScoreAnswer",
         tokens=NO_BOUND,
         parts=f"{TYPES}:count_rows",
+        model="judge_model",
     ),
     Operation(
         "POST",

@@ -38,6 +38,10 @@ class Asked(Protocol):
     @property
     def name(self) -> str: ...
 
+    def request(self, row: JsonObject) -> ChatRequest | CompletionRequest:
+        """What its model is asked first, as far as that is known before; raises InvalidRequest."""
+        ...
+
     async def generate(self, row: JsonObject, call: Call) -> JsonObject:
         """`{"generated_answer", "context"?, "refused"?}`; raises InvalidRequest for a row without an input, and what the candidate raises."""
         ...
@@ -58,10 +62,16 @@ class AskedModel:
         surface: Any = surface_for(self._parts, "inference", call)
         if surface is None:
             raise NotFound(NO_INFERENCE)
+        request = self.request(row)
+        if isinstance(request, CompletionRequest):
+            return generation_of(await surface.completion(request))
+        return generation_of(await surface.chat_completion(request))
+
+    def request(self, row: JsonObject) -> ChatRequest | CompletionRequest:
         row_input = input_of(row)
         if isinstance(row_input, CompletionInput):
-            return generation_of(await surface.completion(completion_request(self._candidate, row_input)))
-        return generation_of(await surface.chat_completion(chat_request(self._candidate, row_input)))
+            return completion_request(self._candidate, row_input)
+        return chat_request(self._candidate, row_input)
 
 
 class AskedAgent:
@@ -75,6 +85,13 @@ class AskedAgent:
     @property
     def name(self) -> str:
         return self._candidate.config.model
+
+    def request(self, row: JsonObject) -> ChatRequest:
+        """Its instructions and what users say, without its tools."""
+        config = self._candidate.config
+        messages = [{"role": "system", "content": config.instructions}, *turn_messages(input_of(row))]
+        most = None if config.sampling_params is None else config.sampling_params.max_tokens
+        return ChatRequest.model_construct(model=config.model, messages=messages, max_tokens=most)
 
     async def generate(self, row: JsonObject, call: Call) -> JsonObject:
         from core.apis.agents import NewSession, NewTurn  # late: few candidates are agents

@@ -19,6 +19,10 @@ UNPRICED: Final = (
     "Nobody knows what this call of `{}` costs, and money is limited for you. Give the model a price, in its metadata or in "
     "server.usage.prices of the run config, or let it pass there: `unpriced: allow`."
 )
+UNPRICED_BATCH: Final = (
+    "Nobody knows what a batch of `{}` costs at its provider, and money is limited for you. Give its price a `batch`, in its metadata "
+    "or in server.usage.prices of the run config, or let it pass there: `unpriced: allow`."
+)
 
 
 class MoneyRouter:
@@ -46,6 +50,22 @@ class MoneyRouter:
         if self._refuses:
             raise PriceUnknown(UNPRICED.format(model), param="model")
         return max(LEAST, most)
+
+    async def most_of_batch(self, model: str, provider_id: str, prompt: int, tokens: int, requests: int) -> int:
+        try:
+            resource = await self._models.get(model)
+        except NotFound:
+            return LEAST
+        target = next((at for at in targets_of(resource) if at.provider_id == provider_id), None)
+        price = None if target is None else self._find_price(self._models, resource, target)
+        of_batch = None if price is None else price.batch
+        completion = tokens if resource.attributes["model_type"] == "llm" else 0
+        picos = None if of_batch is None else of_batch.most_picos(prompt, completion, requests)
+        if picos is not None:
+            return nanos_of(picos)
+        if self._refuses:
+            raise PriceUnknown(UNPRICED_BATCH.format(model), param="model")
+        return LEAST
 
     def _picos(
         self, resource: Resource, at: Target, body: Wire, prompt: PromptBound, completion: int, requests: int

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from core.frame.callers import Call, Charge, UsageRow
-from core.frame.types import JsonObject
+from core.frame.dotted import load
+from core.frame.types import JsonObject, Wire
 
 
 class Ticket(Protocol):
@@ -39,6 +40,11 @@ class Admission(Protocol):
     async def release(self, handle: JsonObject) -> None:
         """End a reservation that was handed over, once; raises QuotaUnavailable."""
         ...
+
+
+def order_of(admission: Admission, model: str, body: Wire) -> Any:  # noqa: ANN401 - services know no quota
+    """What is asked of a model, as a `core.quota.order.Order`; None where nobody wants to know."""
+    return None if isinstance(admission, Unlimited) else load("core.quota.order:Order")(model, body)
 
 
 class Unlimited:

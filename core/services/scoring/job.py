@@ -7,14 +7,16 @@ result    {"rows", "errors": {id: n}, "aggregated_results": {id: {...}}, "datase
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 import json
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import to_json
 
 from core.apis.answers.scoring import ScoreRow
 from core.apis.datasets import DatasetRows
+from core.apis.scoring import ScoreRequest, ScoringParams
 from core.errors import ApiError, InvalidRequest
 from core.frame.callers import Call
+from core.frame.dotted import load
 from core.frame.types import JsonObject
 from core.platform.byte_lines import read_lines
 from core.services.jobs.kind import FinishRun, JobFiles, JobKind, PrepareRun, Result, Row, Slice
@@ -70,7 +72,7 @@ def score_job(parts: Parts) -> JobKind:
     async def finish(run: FinishRun) -> JsonObject:
         return await _finish(parts, run)
 
-    work = RowWork(read, ask, _fail)
+    work = RowWork(read, ask, _fail, order=_order)
     return JobKind(KIND, prepare, work.work, finish, abandon)
 
 
@@ -99,6 +101,20 @@ def _judge_of(functions: JsonObject) -> str:
     """What tokens are counted under: the judge that a request names, or else its first function."""
     judges: list[str] = [params["judge_model"] for params in functions.values() if params and "judge_model" in params]
     return (judges or list(functions))[0]
+
+
+def _order(row: Row) -> Any:  # noqa: ANN401 - a core.quota.order.Order
+    """What the judge that the request names is asked; None where it names none, or several: functions know theirs themselves."""
+    functions, value = row.value
+    request = ScoreRequest.model_construct(
+        input_rows=[value],
+        scoring_functions={
+            name: None if params is None else ScoringParams.model_construct(**params)
+            for name, params in functions.items()
+        },
+    )
+    judge = request.judge_model
+    return load("core.quota.order:Order")(judge, request) if judge else None
 
 
 def _is_error(row: ScoreRow) -> bool:

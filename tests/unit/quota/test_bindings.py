@@ -1,6 +1,7 @@
 """Limits in several windows beside the common ones, of a caller alone: what is admitted, who refuses, what is said, and what is warned of."""
 
 from dataclasses import replace
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from core.config.limits import QuotaRows
 from core.errors import QuotaExceeded
 from core.frame.callers import Allowance, Call, Charge, Grant, UsageRow
 from core.frame.types import Wire
-from core.quota.order import Order
+from core.quota.order import Order, batch_order
 from core.quota.quota import Quota
 from core.quota.rules import Rules
 from core.quota.ticket import Ticket
@@ -26,9 +27,14 @@ class Costs:
 
     def __init__(self, nanos: int) -> None:
         self.nanos = nanos
+        self.batches: list[tuple[str, str, int, int, int]] = []
 
     async def most_nanos(self, model: str, body: Wire, tokens: int, requests: int = 1) -> int:
         assert (model, body, tokens > 0, requests > 0) == ("small", ASKED.body, True, True)
+        return self.nanos
+
+    async def most_of_batch(self, model: str, provider_id: str, prompt: int, tokens: int, requests: int) -> int:
+        self.batches.append((model, provider_id, prompt, tokens, requests))
         return self.nanos
 
 
@@ -103,6 +109,48 @@ async def test_the_common_quota_keeps_its_words_where_it_ends_later() -> None:
     await b.admit()
     common = await b.refusal()
     assert (common.message, "x-llambda-limit" in common.headers) == ("Quota exceeded", False)
+
+
+async def test_of_a_batch_all_rows_bind_money_and_rows_of_tokens_and_the_common_tokens_wait_for_its_end() -> None:
+    order = batch_order("small", "p", prompt=70, unbound=2)
+    b = Limited(row(money="0.01"), max_tokens=100, default_max_tokens=40)
+    ticket = await b.quota.admit(user(), -60, 3, order)
+    assert b.costs.batches == [("small", "p", 70, 60 + 2 * 40, 3)]
+    assert b.counters.total() == Counts(3, 0, CENT)
+    with pytest.raises(QuotaExceeded, match="USD a month are used up"):
+        await b.quota.admit(user(), -60, 3, order)
+    assert ticket.hand_over() is not None
+
+
+async def test_of_a_batch_all_tokens_bind_where_rows_limit_tokens() -> None:
+    counters, rows = MemoryCounters(), QuotaRows.model_validate({"limits": [row(tokens=200)]}).limits
+    rules = Rules(rows, counters, lambda _: Costs(1), clock=lambda: NOON)
+    config = quota_config(authenticated_max_requests=9, default_max_tokens=40)
+    quota = Quota(config, counters, rules=rules, clock=lambda: NOON)
+    with pytest.raises(QuotaExceeded, match="this may take 271 tokens") as refusal:
+        await quota.admit(user(), -60, 3, batch_order("small", "p", prompt=270, unbound=2))
+    assert refusal.value.final
+    await quota.admit(user(), -60, 3, batch_order("small", "p", prompt=70, unbound=2))
+    assert counters.total() == Counts(3, 200)
+    with pytest.raises(QuotaExceeded) as full:
+        await quota.admit(user(), -60, 3, batch_order("small", "p", prompt=70, unbound=0))
+    assert not full.value.final
+
+
+async def test_what_is_handed_over_is_given_back_once_by_whoever_has_it() -> None:
+    b = Limited(row(money=1), row(per="model", name="small", money=1))
+    ticket = await b.admit(tokens=100, requests=2)
+    handle = ticket.hand_over()
+    assert handle is not None
+    assert ticket.hand_over() is None
+    await ticket.settle(user().end())
+    shared = list(b.counters.shared.values())
+    assert [counts.numbers for counts in (b.counters.total(), *shared)] == [(2, 0, CENT)] * (1 + len(shared))
+    assert shared
+    for _ in range(2):
+        await b.quota.release(json.loads(json.dumps(handle)))
+    assert (b.counters.total(), b.counters.held) == (Counts(2), {})
+    assert list(b.counters.shared.values()) == [Counts(2)] * len(shared)
 
 
 async def test_money_is_reserved_before_a_call_and_put_right_after_it() -> None:

@@ -88,6 +88,23 @@ async def test_another_speed_has_a_price_that_nobody_says() -> None:
         await Rates().nanos("cheap", body=fast)
 
 
+async def test_a_batch_may_cost_what_its_provider_asks_for_batches_of_all_its_rows_together() -> None:
+    half = {"provider_id": "a", "model": "*", "price": {"input": 4, "output": 6, "per_request": "0.001", "batch": 0.5}}
+    router = Rates(half).router
+    assert await router.most_of_batch("dear", "a", 1000, 100, 3) == (1000 * 2 + 100 * 3) * 1000 + 3 * 500_000
+    assert await router.most_of_batch("vectors", "a", 1000, 100, 3) == 1000 * 2 * 1000 + 3 * 500_000
+    assert [await router.most_of_batch(name, "a", 1000, 100, 3) for name in ("secret", "missing")] == [LEAST] * 2
+
+
+@pytest.mark.parametrize(("name", "place"), [("cheap", "a"), ("plain", "a"), ("cheap", "gone")])
+async def test_a_batch_that_nobody_knows_the_price_of_is_refused_unless_the_run_config_allows_it(
+    name: str, place: str
+) -> None:
+    with pytest.raises(PriceUnknown, match=f"a batch of `{name}` costs.*Give its price a `batch`"):
+        await Rates().router.most_of_batch(name, place, 1000, 100, 3)
+    assert await Rates(refuses=False).router.most_of_batch(name, place, 1000, 100, 3) == LEAST
+
+
 async def test_what_is_free_costs_nothing_and_its_price_is_known() -> None:
     assert await Rates().nanos("free") == 0
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from core.apis.scoring import ScoreRequest
 from core.frame.callers import ANONYMOUS, Call, Charge, UsageRow
 from core.frame.types import JsonObject
 from core.services.jobs.kind import JobFiles
@@ -110,17 +111,39 @@ class Settled:
 
     def __init__(self) -> None:
         self.tokens: list[int | None] = []
+        self.orders: list[Any] = []
 
     async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: object = None) -> "Settled":
-        assert (call.principal, tokens, requests, order) == (ANONYMOUS, 0, 1, None)
+        assert (call.principal, tokens, requests) == (ANONYMOUS, 0, 1)
+        self.orders.append(order)
         return self
 
     async def settle(self, charge: Charge) -> None:
         assert not charge.further + charge.least
         self.tokens.append(charge.tokens)
 
-    async def charge(self, call: Call, rows: Sequence[UsageRow]) -> None:
+    async def charge(self, call: Call, rows: Sequence[UsageRow], once: str = "") -> None:
         raise NotImplementedError
+
+    async def release(self, handle: JsonObject) -> None:
+        raise NotImplementedError
+
+    def hand_over(self) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("functions", "judge"),
+    [
+        ({"a": None}, ""),
+        ({"a": None, "b": {"judge_model": "j"}, "c": {}}, "j"),
+        ({"a": {"judge_model": "j"}, "b": {"judge_model": "j"}}, "j"),
+        ({"a": {"judge_model": "j"}, "b": {"judge_model": "k"}}, ""),
+        ({"a": {"parsing_regexes": ["x"]}}, ""),
+    ],
+)
+def test_one_judge_that_a_request_names_is_its_model(functions: dict[str, Any], judge: str) -> None:
+    assert ScoreRequest.model_validate({"input_rows": [], "scoring_functions": functions}).judge_model == judge
 
 
 @pytest.mark.parametrize(("used", "models"), [(0, {}), (5, {"j": 15})])
@@ -162,4 +185,5 @@ async def test_a_row_is_charged_what_judging_it_used_and_nothing_where_no_model_
     assert ended.result is not None
     assert ended.result["aggregated_results"] == {"b": {"median": {"median": 1}}}
     assert settled.tokens == [used] * 3
+    assert [(order.model, order.body.input_rows) for order in settled.orders] == [("j", [{"n": n}]) for n in range(3)]
     await close_all()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from core.apis.batch_engine import BatchEngine, NativeBatch, NativeBatches, NativeRow, is_passing
-from core.errors import ApiError, QuotaUnavailable, StateUnavailable
+from core.errors import ApiError, PermissionDenied, QuotaExceeded, QuotaUnavailable, StateUnavailable
 from core.platform.json_values import to_object
 from core.services.batches.job.endpoints import Endpoint
 from core.services.batches.job.entries import read_contents
@@ -94,7 +94,11 @@ class NativeShard:
 
     async def _begin(self, engine: BatchEngine) -> None:
         state, run = self._state, self._run
-        if not await self._account.admit(self._rows):
+        try:
+            if not await self._account.admit(self._rows):
+                return
+        except (PermissionDenied, QuotaExceeded) as refusal:
+            await self._give_up(refusal.message)
             return
         batch = NativeBatch(self._token(), self._endpoint.path, self._of["model"])
         try:

@@ -20,7 +20,7 @@ type Phase = Literal["new", "submitted", "ended", "queue"]
 class NativeState:
     """`new`: nothing is submitted; `ended`: its results are kept, and to be charged; `queue`: what is left is asked row by row.
 
-    `admitted` are requests that the owner's quota has counted, of which `requests` are those that its usage has not, `reservations` what is
+    `admitted` are rows that the owner's quota has counted, as so many `requests`, which its usage has not yet, `reservations` what is
     reserved for them, `tries` of submitting that failed; times are Unix seconds: `since` it was submitted, `due` for the next look at it, `failing` since it could not be looked at (0: it could), `stopped` since it was to stop.
     """
 

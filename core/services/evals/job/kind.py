@@ -14,10 +14,12 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from core.apis.evals import AgentCandidate, BenchmarkConfig
+from core.apis.inference import ChatRequest, CompletionRequest, most_tokens
 from core.errors import ApiError, NotFound, StateUnavailable
 from core.frame.callers import Call
 from core.frame.types import JsonObject
 from core.services.evals.settings import settings_of
+from core.services.jobs.admission import order_of
 from core.services.jobs.kind import MOST_SHARDS, FinishRun, JobKind, PrepareRun, Result, Row, Slice
 from core.services.jobs.rows import RowWork
 from core.services.jobs.shard_run import ShardRun
@@ -90,7 +92,7 @@ class _Eval:
         asking = RowAsking(self._parts, run)
         at_once = settings_of(self._parts, run.job.request["provider_id"]).at_once
         read = partial(read_rows, self._parts)
-        await RowWork(read, asking.ask, fail, at_once=at_once).work(run)
+        await RowWork(read, asking.ask, fail, asking.bound, order=asking.order, at_once=at_once).work(run)
 
     async def abandon(self, run: ShardRun, failure: ApiError) -> None:
         async def no_rows(shard: ShardRun) -> Sequence[Row]:
@@ -142,6 +144,7 @@ class RowAsking:
     def __init__(self, parts: Parts, run: ShardRun) -> None:
         self._parts = parts
         self._run = run
+        self._candidate: Any = None
         self._evaluator: Any = None
 
     async def ask(self, row: Row, call: Call) -> Result:
@@ -151,18 +154,44 @@ class RowAsking:
         line = {"generation": evaluation.generation, "scores": evaluation.scores}
         return Result(to_json(line, inf_nan_mode="null"), tokens=evaluation.tokens)
 
-    def _get_evaluator(self) -> Any:  # noqa: ANN401 - a RowEvaluator
-        if self._evaluator is None:
+    def bound(self, row: Row) -> int:
+        """Of the tokens that the candidate makes, as its own call would have it."""
+        request = self._request(row)
+        return 0 if request is None else most_tokens(request)
+
+    def order(self, row: Row) -> Any:  # noqa: ANN401 - a core.quota.order.Order
+        """What the candidate's model is asked; which models judge it, the functions know."""
+        request = self._request(row)
+        return None if request is None else order_of(self._run.admission, request.model, request)
+
+    def _request(self, row: Row) -> ChatRequest | CompletionRequest | None:
+        """None of a row that asks nobody."""
+        if row.value is None:
+            return None
+        try:
+            request: ChatRequest | CompletionRequest = self._get_candidate().request(row.value)
+        except ApiError:  # which is the row's own
+            return None
+        return request
+
+    def _get_candidate(self) -> Any:  # noqa: ANN401 - an Asked
+        if self._candidate is None:
             from core.services.evals.candidates import AskedAgent, AskedModel
-            from core.services.evals.evaluating import RowEvaluator
 
             candidate, source = config_of(self._run.job.request).eval_candidate, self._run.shard.source
-            candidate_of_run = (
+            self._candidate = (
                 AskedAgent(self._parts, candidate, source["agent"])
                 if isinstance(candidate, AgentCandidate)
                 else AskedModel(self._parts, candidate)
             )
-            self._evaluator = RowEvaluator(self._parts, candidate_of_run, self._run.job.request["functions"])
+        return self._candidate
+
+    def _get_evaluator(self) -> Any:  # noqa: ANN401 - a RowEvaluator
+        if self._evaluator is None:
+            from core.services.evals.evaluating import RowEvaluator
+
+            functions = self._run.job.request["functions"]
+            self._evaluator = RowEvaluator(self._parts, self._get_candidate(), functions)
         return self._evaluator
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from core.apis.inference import ChatRequest
-from core.errors import ApiError, QuotaExceeded, QuotaUnavailable
+from core.errors import ApiError, PermissionDenied, QuotaExceeded, QuotaUnavailable
 from core.frame.callers import Call
-from core.frame.types import JsonStream
-from core.services.jobs.admission import Admission, Ticket
+from core.frame.types import JsonStream, Wire
+from core.services.jobs.admission import Admission, Ticket, order_of
 from core.services.jobs.rows import QUOTA_DOWN_SECONDS
 
 LEAST_PAUSE: Final = 1
@@ -24,8 +24,12 @@ class RunPaused(Exception):
 class Meter:
     """What the `call` of one worker uses, by rounds; `note` gets the tokens of each."""
 
-    def __init__(self, admission: Admission, call: Call, bound: int, note: Callable[[int], None]) -> None:
-        """`bound` is the bound of tokens that the request sets itself, 0 for none."""
+    def __init__(
+        self, admission: Admission, call: Call, bound: int, note: Callable[[int], None], request: Wire | None = None
+    ) -> None:
+        """`bound` is the bound of tokens that the `request` sets itself, 0 for none; limits of money and of models go by it."""
+        self._request = request
+        self._refusal: ApiError | None = None
         self._admission = admission
         self._call = call
         self._bound = bound
@@ -33,22 +37,36 @@ class Meter:
         self._ticket: Ticket | None = None
         self._is_fresh = False
 
-    async def begin(self) -> None:
-        """For what comes before the first round, and that. Raises RunPaused."""
+    async def begin(self, model: str = "") -> None:
+        """For what comes before the first round of `model`, and that; what will never be admitted is told by `require`. Raises RunPaused."""
         try:
-            self._ticket = await self._admission.admit(self._call, self._bound, 0)
+            await self._begin(model, self._request)
+        except (PermissionDenied, QuotaExceeded) as refusal:
+            self._refusal = refusal
+
+    def require(self) -> None:
+        """Raise what the run was refused for as it began: it ends it, and no window's end would help."""
+        if self._refusal is not None:
+            raise self._refusal
+
+    async def _begin(self, model: str, request: Wire | None) -> None:
+        order = None if request is None else order_of(self._admission, model, request)
+        try:
+            self._ticket = await self._admission.admit(self._call, self._bound, 0, order)
         except (QuotaExceeded, QuotaUnavailable) as refusal:
+            if isinstance(refusal, QuotaExceeded) and refusal.final:
+                raise
             raise RunPaused(_pause_of(refusal)) from None
         self._call.ledger.most = self._call.ledger.most_nanos = (
             None  # one who has used it up waits before the next round: nothing fails for it
         )
         self._is_fresh = True
 
-    async def next_round(self) -> None:
-        """Raises RunPaused."""
+    async def next_round(self, request: ChatRequest) -> None:
+        """Raises RunPaused, or what says that this round will never be admitted."""
         if not self._is_fresh:
             await self.end()
-            await self.begin()
+            await self._begin(request.model, request)
         self._is_fresh = False
 
     async def end(self) -> None:
@@ -69,7 +87,7 @@ class MeteredInference:
         self._meter = meter
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
-        await self._meter.next_round()
+        await self._meter.next_round(request)
         stream: JsonStream = await self._inference.stream_chat_completion(request)
         return stream
 

@@ -85,9 +85,10 @@ class Worker:
         self._model = record.response["model"]
         with suppress(Broken):
             request = await unseal_request(record.request, record.input, self._wiring.sealer())
-        meter = Meter(self._run.admission, self._run.call, 0 if request is None else most_tokens(request), self._count)
+        bound = 0 if request is None else most_tokens(request)
+        meter = Meter(self._run.admission, self._run.call, bound, self._count, request)
         try:
-            await meter.begin()
+            await meter.begin(self._model)
             await self._take(document, request, meter)
         except RunPaused as pause:
             self._run.halt.set("quota", pause=pause.seconds)
@@ -124,6 +125,7 @@ class Worker:
         hold.recorder.start()
         hold.break_off()
         try:
+            meter.require()
             events = await self._open(hold, session, request, meter)
             return await self._read(hold, events)
         except RunCancelled:

@@ -8,8 +8,19 @@ from typing import Any
 import pytest
 
 from core.apis.batch_engine import BatchLimits, BatchProgress, NativeBatch, NativeResult, NativeRow
+from core.apis.inference import ChatRequest
 from core.apis.prices import Price
-from core.errors import InvalidRequest, NotFound, QuotaExceeded, QuotaUnavailable, UpstreamFailed, UpstreamThrottled
+from core.apis.prompt_bounds import bound_prompt
+from core.errors import (
+    ApiError,
+    InvalidRequest,
+    NotFound,
+    PriceUnknown,
+    QuotaExceeded,
+    QuotaUnavailable,
+    UpstreamFailed,
+    UpstreamThrottled,
+)
 from core.frame.callers import ANONYMOUS, Call, Charge, UsageRow
 from core.frame.types import JsonObject
 from core.services.batches.job.endpoints import ENDPOINTS
@@ -88,6 +99,8 @@ class Admission:
         self.held: dict[int, int] = {}
         self.names: dict[str, UsageRow] = {}
         self.deaths: dict[int, BaseException] = {}
+        self.orders: list[tuple[int | None, Any]] = []
+        self.refusals: list[ApiError] = []
         self.writes = 0
 
     @property
@@ -95,7 +108,10 @@ class Admission:
         return [row.tokens for row in self.names.values()]
 
     async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: object = None) -> "Ticket":
-        del call, tokens, order
+        del call
+        self.orders.append((tokens, order))
+        if self.refusals:
+            raise self.refusals.pop(0)
         if requests > self.left:
             raise QuotaExceeded(retry_after=40)
         self.left -= requests
@@ -130,12 +146,16 @@ class Ticket:
         raise AssertionError(charge)
 
 
+def input_of(bodies: Sequence[JsonObject]) -> bytes:
+    lines = [json.dumps({"custom_id": f"c{n}", "body": {"model": "mine", **body}}) for n, body in enumerate(bodies)]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
 class World:
     """The parts of a stack as far as a native shard asks for them, and its shard, run after run; `now` is the clock."""
 
     def __init__(self) -> None:
-        lines = [json.dumps({"custom_id": f"c{n}", "body": {"model": "mine", "messages": [n]}}) for n in range(ROWS)]
-        self.input: bytes | None = "".join(f"{line}\n" for line in lines).encode()
+        self.input: bytes | None = input_of([{"messages": [n]} for n in range(ROWS)])
         self.engine: Engine | None = Engine()
         self.surfaces = {"native_batches": lambda _: self, "files": lambda _: self}
         self.blobs, self.admission = MemoryBlobs(), Admission()
@@ -154,6 +174,10 @@ class World:
             "engine": {"provider_id": "p", "model": "theirs", "public": "mine"},
         }
         self.shard = Shard("batch_1", "plan", 0, source, ROWS, holder="h")
+
+    def set_bodies(self, bodies: Sequence[JsonObject]) -> None:
+        self.input = input_of(bodies)
+        self.shard.source["stop"] = len(self.input)
 
     async def price_at(self, model: str, provider_id: str) -> Price | None:
         assert (model, provider_id) == ("mine", "p")
@@ -387,6 +411,56 @@ async def test_a_quota_is_taken_in_pieces_and_nothing_is_submitted_before_all_of
     world.admission.left = 4
     assert (await world.run()).halt.reason == "later"
     assert (engine.calls, world.admission.left) == (["submit"], 2)
+
+
+def message(number: int) -> JsonObject:
+    return {"role": "user", "content": "x" * number}
+
+
+async def test_limits_know_what_all_rows_may_use_before_they_are_submitted(world: World) -> None:
+    bodies: list[JsonObject] = [
+        {"messages": [message(0)], "max_tokens": 100},
+        {"messages": [message(10)], "max_completion_tokens": 30, "n": 2},
+        {"messages": [message(20)]},
+        {"messages": [message(20)], "n": 3},
+        {"messages": "none"},
+        {"messages": [message(20)], "max_tokens": "many"},
+    ]
+    world.set_bodies(bodies)
+    await world.run()
+    ((tokens, order),) = world.admission.orders
+    requests = [ChatRequest.model_validate({"model": "mine", **body}) for body in bodies[:4]]
+    assert (order.model, order.batch.provider_id) == ("mine", "p")
+    assert order.prompt_tokens() == sum(bound_prompt(request).tokens for request in requests)
+    assert (tokens, order.batch.unbound) == (-(100 + 2 * 30 + 1 + 1), 2)  # what is wrong makes none
+
+
+def limited(unit: str, *, is_final: bool = False) -> QuotaExceeded:
+    refusal = QuotaExceeded(retry_after=77, headers={"x-llambda-limit": f"caller; day; {unit}; limit=1; resets=then"})
+    refusal.final = is_final
+    return refusal
+
+
+async def test_what_has_no_room_for_its_tokens_or_money_waits_as_a_whole_and_holds_nothing(world: World) -> None:
+    for unit in ("money", "tokens"):
+        world.admission.refusals = [limited(unit)]
+        run = await world.run()
+        assert (run.halt.reason, run.halt.pause, world.admission.held) == ("quota", 77, {})
+    assert len(world.admission.orders) == 2
+    world.admission.refusals = [limited("requests"), limited("requests", is_final=True)]
+    assert (await world.run()).halt.reason == "later"
+    assert world.admission.held == dict(enumerate([1] * ROWS))
+
+
+@pytest.mark.parametrize("refusal", [limited("money", is_final=True), PriceUnknown("Nobody knows.", param="model")])
+async def test_what_no_window_has_room_for_or_nobody_knows_the_price_of_is_asked_row_by_row(
+    world: World, refusal: ApiError
+) -> None:
+    world.admission.refusals = [refusal]
+    run = await world.run()
+    assert (run.halt.reason, world.asked, world.admission.names) == (None, list(range(ROWS)), {})
+    assert world.engine is not None
+    assert world.engine.calls == []
 
 
 @pytest.mark.parametrize(("failure", "tries"), [(InvalidRequest("no"), 1), (UpstreamFailed("down"), 5)])

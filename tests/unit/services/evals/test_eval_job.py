@@ -13,12 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from core.apis.evals import AgentCandidate, EvaluateRows
 from core.apis.files import MadeFile
+from core.apis.inference import most_tokens
 from core.errors import ApiError, NotFound, UpstreamThrottled
-from core.frame.callers import ANONYMOUS, Call
+from core.frame.callers import ANONYMOUS, Call, UsageRow
 from core.frame.content import MOST_IN_ANSWER
 from core.frame.types import JsonObject
+from core.services.evals.candidates import AskedAgent
 from core.services.evals.job.kind import eval_job
+from core.services.jobs.admission import Admission, Ticket, Unlimited
 from core.services.parts import Parts
 from core.stores.jobs.port import Counts, Job, Outcome
 from tests.parts.ended_shards import Ended, finish_run
@@ -62,10 +66,27 @@ async def _stores() -> AsyncGenerator[None]:
     await close_all()
 
 
-def bench_of(folder: Path, rows: Rows) -> Bench:
+class Ledger:
+    """What is asked for each row, of a quota without an end."""
+
+    def __init__(self) -> None:
+        self.orders: list[tuple[int | None, Any]] = []
+
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1, order: Any = None) -> Ticket:
+        self.orders.append((tokens, order))
+        return await Unlimited().admit(call, tokens, requests, order)
+
+    async def charge(self, call: Call, rows: Sequence[UsageRow], once: str = "") -> None:
+        raise NotImplementedError
+
+    async def release(self, handle: JsonObject) -> None:
+        raise NotImplementedError
+
+
+def bench_of(folder: Path, rows: Rows, admission: Admission | None = None) -> Bench:
     surfaces = {"dataset_rows": lambda _: rows, "inference": lambda _: Echo()}
     parts = SimpleNamespace(surfaces=surfaces, providers=lambda _: {})
-    return Bench(folder, eval_job(cast("Parts", parts)))
+    return Bench(folder, eval_job(cast("Parts", parts)), admission=admission or Unlimited())
 
 
 async def create(bench: Bench, **config: Any) -> Job:
@@ -101,6 +122,29 @@ async def test_rows_are_in_the_order_of_the_dataset_however_many_shards_they_are
     assert await generations(bench, job) == answered(*range(450))
     assert await generations(bench, some) == answered(*range(201))
     assert sorted(rows.reads) == [(0, 200), (0, 200), (200, 1), (200, 200), (400, 50)]
+
+
+async def test_limits_know_what_the_candidate_is_asked_for_each_row_before_it_is(tmp_path: Path) -> None:
+    ledger = Ledger()
+    bench = bench_of(tmp_path, Rows(3, 2), ledger)
+    sampling = {"strategy": {"type": "greedy"}, "max_tokens": 9}
+    await create(bench, eval_candidate={**CANDIDATE, "sampling_params": sampling})
+    await bench.until_idle()
+    asked = [(tokens, order.model, order.body.messages[-1]["content"]) for tokens, order in ledger.orders if order]
+    assert sorted(asked) == [(9, "m", "q0"), (9, "m", "q1")]
+    assert [tokens for tokens, order in ledger.orders if order is None] == [0]  # of a row that is gone
+
+
+def test_an_agent_is_asked_by_its_model_with_its_instructions_and_what_users_say() -> None:
+    config = {"model": "m", "instructions": "Be brief.", "sampling_params": {"max_tokens": 7}}
+    candidate = AgentCandidate.model_validate({"type": "agent", "config": config})
+    request = AskedAgent(cast("Parts", None), candidate, "agent_1").request({"question": "Why?"})
+    assert (request.model, most_tokens(request)) == ("m", 7)
+    assert [message["content"] for message in request.messages] == ["Be brief.", "Why?"]
+    rows = EvaluateRows.model_validate(
+        {"input_rows": [], "scoring_functions": [], "benchmark_config": {"eval_candidate": candidate.model_dump()}}
+    )
+    assert rows.candidate_model == "m"
 
 
 @pytest.mark.parametrize("fails", [[], [NotFound("It is gone.")]], ids=["rows", "dataset"])
