@@ -119,6 +119,9 @@ class Cent:
         del model, body, tokens, requests
         return 10_000_000
 
+    async def most_of_batch(self, model: str, provider_id: str, prompt: int, tokens: int, requests: int) -> int:
+        raise NotImplementedError
+
 
 def writes() -> list[Row]:
     """What DynamoDB is asked for by one chat of a caller who has called before."""

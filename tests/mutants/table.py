@@ -147,6 +147,8 @@ TABLE: Final = (
     ),
     Row("core.apis.usage", ("tests/unit/apis/test_usage.py",)),
     Row("core.quota.draft", ("tests/unit/quota",)),
+    Row("core.quota.lasting", ("tests/unit/quota/test_bindings.py", "tests/contract/test_counter_names.py")),
+    Row("core.quota.order", ("tests/unit/quota/test_bindings.py", "tests/unit/services/batches/test_native_shard.py")),
     Row("core.quota.windows", ("tests/unit/quota/test_windows.py",)),
     Row("core.quota.quota", ("tests/unit/quota",)),
     Row("core.quota.streams", ("tests/unit/quota/test_streams.py",)),
@@ -520,7 +522,7 @@ TABLE: Final = (
     ),
     *(
         Row(f"core.services.batches.native.{name}", ("tests/unit/services/batches",))
-        for name in ("results", "shard", "state")
+        for name in ("account", "results", "shard", "state", "usage")
     ),
     Row(
         "core.services.batches.native.choosing",
