@@ -14,7 +14,7 @@ from core.frame.callers import ANONYMOUS, Principal
 from core.frame.resources import Resource
 from core.frame.tracing import REQUEST_ID
 from core.stores.audit.entry import Change
-from core.stores.audit.port import LATEST, AuditStore, id_at
+from core.stores.audit.port import AuditStore, id_at
 from core.stores.configurations.port import Head
 from core.stores.registry.key_format import issue, use_at
 from tests.contract.configurations import Configuring, configuration
@@ -22,6 +22,7 @@ from tests.contract.registries import Backend, model
 from tests.parts.audit import read_trail
 
 ADA = Principal("ada", {"roles": ("admin",)}, "jwt https://idp", label="Ada L.")
+YEAR = 366 * 86_400_000  # milliseconds
 BY_ADA = {"principal": "ada", "vouched_by": "jwt https://idp", "label": "Ada L."}
 
 
@@ -84,9 +85,9 @@ async def test_of_a_key_neither_its_hash_nor_its_use_is_noted(backend: Backend) 
 
 
 async def test_a_configuration_that_is_not_put_in_force_has_no_entry(backend: Backend) -> None:
-    trail = backend.trail()
-    change = Change(ADA, "create", "configuration::1", None, {"version": 1}, at=1.0)
-    removal = Change(ADA, "delete", "configuration::1", {"version": 1}, None, at=2.0)
+    trail, now = backend.trail(), datetime.now(UTC).timestamp()
+    change = Change(ADA, "create", "configuration::1", None, {"version": 1}, at=now)
+    removal = Change(ADA, "delete", "configuration::1", {"version": 1}, None, at=now + 1)
     async with Configuring(backend.place, backend.endpoint).opened() as store:
         assert not await store.append(configuration(2), after=Head(1, 1), change=change)
         assert await store.append(configuration(1), after=Head(), change=change)
@@ -116,12 +117,12 @@ async def test_a_page_goes_on_over_the_ends_of_months_newest_first(backend: Back
     trail, end = backend.trail(), id_at(int(moments[-1] * 1000) + 1)
     assert await ids(trail, moments[0], end) == [5, 4, 3, 2, 1]
     assert await ids(trail, moments[0], end, limit=3) == [5, 4, 3]
-    page = await trail.page(since=0, before=end, limit=3)
+    page = await trail.page(since=int(moments[0] * 1000), before=end, limit=3)
     assert await ids(trail, moments[0], page[-1]["id"]) == [2, 1]
     assert await ids(trail, moments[1], end) == [5, 4, 3, 2]
     assert await ids(trail, moments[1] + 1, end) == [5, 4, 3]
     assert await ids(trail, moments[1], id_at(int(moments[3] * 1000))) == [3, 2]
-    assert await ids(trail, moments[4] + 1, id_at(LATEST)) == []
+    assert await ids(trail, moments[4] + 1, id_at(int(moments[4] * 1000) + YEAR)) == []
     await trail.close()
 
 
