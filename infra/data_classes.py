@@ -192,7 +192,8 @@ def _fields(node: ast.ClassDef) -> Iterator[_Field]:
 
 def _is_special(annotation: ast.expr) -> bool:
     if isinstance(annotation, ast.Constant):
-        return True
+        # `dataclasses` looks at how the text of an annotation begins.
+        return not isinstance(annotation.value, str) or any(name in annotation.value for name in NOT_FIELDS)
     return any(
         isinstance(part, ast.Name | ast.Attribute) and _last(part) in NOT_FIELDS for part in ast.walk(annotation)
     )

@@ -21,18 +21,19 @@ from core.resolution.provider_types import ProviderSpec, Specs
 from core.routing.isolation import KnownProvider
 
 
-class LateProvider:
-    """The object that serves, made for the first who asks for it."""
+class Late[T]:
+    """An object that is made for the first who asks for it."""
 
-    def __init__(self, make: Callable[[], object]) -> None:
+    def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._made: list[object] = []
+        self._made: list[T] = []
 
     @property
     def is_made(self) -> bool:
         return bool(self._made)
 
-    def get(self) -> Any:  # noqa: ANN401 - keeps some Protocol
+    def get(self) -> T:
+        """Raises what making it does, each time."""
         if not self._made:
             self._made.append(self._make())
         return self._made[0]
@@ -47,10 +48,15 @@ class Instance:
 
     api: str
     entry: ProviderEntry
-    config: BaseModel
-    late: LateProvider
+    late_config: Late[BaseModel]
+    late: Late[Any]  # keeps its API's Protocol
     part: CallersPart | None = None
     external: bool = False
+
+    @property
+    def config(self) -> BaseModel:
+        """Raises ConfigInvalid where it was not checked at start, and has problems."""
+        return self.late_config.get()
 
     @property
     def provider(self) -> Any:  # noqa: ANN401 - keeps its API's Protocol
@@ -69,32 +75,46 @@ class Instance:
 
 
 async def connect(
-    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, SurfaceFactory]
+    loaded: Loaded,
+    path: str,
+    entry: ProviderEntry,
+    spec: ProviderSpec,
+    surfaces: Mapping[str, SurfaceFactory],
+    *,
+    checks_late: bool = False,
 ) -> Instance:
     """The provider of an entry, whose config is checked; it is made, with those of the `surfaces` that it depends on, when it is asked for.
 
-    An external one, whose code may be anything, is made at once.
+    An external one, whose code may be anything, is made at once. One that `checks_late` has its config checked when it is made, but
+    for one that callers have set a part of, or that names a file.
 
     Raises:
         ConfigInvalid: its config has problems, or its code, if it is external, cannot be used.
         NotCompliant: an external provider does not keep its API's Protocol.
     """
-    config, problems = checked_config(loaded, path, entry, spec)
-    if config is None:
-        raise ConfigInvalid("run config", problems)
     part, external = loaded.callers_parts.get((spec.api, entry.provider_id)), spec.factory is not None
+
+    def check() -> BaseModel:
+        config, problems = checked_config(loaded, path, entry, spec)
+        if config is None:
+            raise ConfigInvalid("run config", problems)
+        return config
+
+    late_config = Late(check)
+    if not checks_late or external or part is not None or isinstance(entry.config.get("tls_verify"), str):
+        late_config.get()
     made: object = None
     if external:
         place = loaded.places.source_path(f"{path}.provider_type")
         with ActingFor(None):  # it serves every caller, also where one's registration of a configuration has it made
-            made = await _external(place, entry, spec, config, _dependencies_of(spec, surfaces))
+            made = await _external(place, entry, spec, late_config.get(), _dependencies_of(spec, surfaces))
 
     def make() -> object:
         with ActingFor(None):  # and where one's call is the first that asks
-            provider = made if external else _built_in(entry, spec, config, _dependencies_of(spec, surfaces))
+            provider = made if external else _built_in(entry, spec, late_config.get(), _dependencies_of(spec, surfaces))
             return keep_keys_from(provider, part, external=external)
 
-    return Instance(spec.api, entry, config, LateProvider(make), part, external)
+    return Instance(spec.api, entry, late_config, Late(make), part, external)
 
 
 def _built_in(entry: ProviderEntry, spec: ProviderSpec, config: BaseModel, deps: Mapping[str, Any]) -> object:

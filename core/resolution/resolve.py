@@ -37,10 +37,12 @@ from core.routing.registry import Registry
 from core.stores.connect import Stores
 
 
-async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier: Stack | None = None) -> Stack:
+async def resolve(
+    loaded: Loaded, apis: Iterable[str], *, version: str, earlier: Stack | None = None, checks_late: bool = False
+) -> Stack:
     """Make the wanted APIs and what they depend on, each after what it needs.
 
-    Of the `earlier` stack of the same run config, what guards and counts goes over to this one, and so do the providers
+    A config of a provider that is made late is checked at start, unless it `checks_late`: where a deployment has. Of the `earlier` stack of the same run config, what guards and counts goes over to this one, and so do the providers
     that are configured as they were.
 
     Raises:
@@ -61,7 +63,7 @@ async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier:
     surfaced = _surfaced(apis, order, needs_of(loaded, specs, idle=True) if is_idle else needs)
     late = _occasional(apis)
     for api in order:
-        await _add_providers(stack, loaded, specs, api, reusable)
+        await _add_providers(stack, loaded, specs, api, reusable, checks_late=checks_late and api in late)
         if api not in late:
             stack.make_providers(api)
         api_manifest = manifest(api)
@@ -91,13 +93,15 @@ def _surfaced(apis: set[str], order: Iterable[str], needs: Mapping[str, set[str]
 
 
 def _occasional(apis: set[str]) -> set[str]:
-    """The APIs whose providers few calls ask for: they are made for the first that does. What is wrong with their config is found at start all the same."""
+    """The APIs whose providers few calls ask for: they are made for the first that does."""
     manifests = [manifest(name) for name in apis]
     seldom = {other for api in manifests for other in api.occasional}
     return seldom - apis - {other for api in manifests for other in {*api.depends} - {*api.occasional}}
 
 
-async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, reusable: list[Instance]) -> None:
+async def _add_providers(
+    stack: Stack, loaded: Loaded, specs: Specs, api: str, reusable: list[Instance], *, checks_late: bool
+) -> None:
     for entry_api, path, entry in loaded.provider_entries():
         if entry_api != api:
             continue
@@ -105,7 +109,9 @@ async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, r
         alone = not (spec.api_dependencies or spec.optional_api_dependencies)
         part = loaded.callers_parts.get((api, entry.provider_id))
         same = next((i for i in reusable if alone and (i.api, i.entry, i.part) == (api, entry, part)), None)
-        stack.instances.append(same or await connect(loaded, path, entry, spec, stack.surfaces))
+        stack.instances.append(
+            same or await connect(loaded, path, entry, spec, stack.surfaces, checks_late=checks_late)
+        )
         if stack.circuits is not None and same is None:
             stack.circuits.forget(entry.provider_id)
 

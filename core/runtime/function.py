@@ -46,7 +46,9 @@ def function(api: str) -> tuple[Starlette, "Handler"]:
     loaded = load_config()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
     with nullcontext() if snapshots else lazy_defaults():
-        stack = process_loop().run_until_complete(resolve(loaded, [api], version=VERSION))
+        # What was deployed was checked; a snapshot's start takes nobody's time, and `llambda serve` finds mistakes at once.
+        checks_late = name is not None and not snapshots
+        stack = process_loop().run_until_complete(resolve(loaded, [api], version=VERSION, checks_late=checks_late))
         check_files(loaded, stack)
         if not manifest(api).overview:  # which only looks at its providers' health
             stack.warm([api])
@@ -60,7 +62,11 @@ def function(api: str) -> tuple[Starlette, "Handler"]:
 
 def check_files(loaded: Loaded, stack: Stack) -> None:
     """Raises ConfigInvalid for files that cannot be used; nothing is imported where none is named."""
-    authorities = {(i.api, i.entry.provider_id): getattr(i.config, "tls_verify", None) for i in stack.instances}
+    authorities = {
+        (i.api, i.entry.provider_id): getattr(i.config, "tls_verify", None)
+        for i in stack.instances
+        if i.late_config.is_made  # one that names a file is
+    }
     names_one = any(isinstance(value, str) for value in authorities.values())
     if not names_one and stack.config.server.auth is None and stack.config.metadata_store.type != "sqlite":
         return

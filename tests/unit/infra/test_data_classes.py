@@ -195,7 +195,8 @@ def test_a_class_that_is_made_of_one_of_a_package_has_its_fields() -> None:
     [
         "@dataclass(order=True)\nclass A:\n x: int",
         "@dataclass\nclass A:\n x: ClassVar[int] = 1",
-        "@dataclass\nclass A:\n x: 'int'",
+        "@dataclass\nclass A:\n x: 'ClassVar[int]' = 1",
+        "@dataclass\nclass A:\n x: 'dataclasses.InitVar[int]'",
         "@dataclass\nclass A(B):\n x: int",
         "@dataclass\nclass A:\n x: int = field(init=False)",
         "@dataclass\nclass A:\n x: int\n def __eq__(self, other):\n  return True",

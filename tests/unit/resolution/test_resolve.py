@@ -304,3 +304,22 @@ async def test_what_few_responses_ask_is_made_for_the_first_that_does_and_checke
     path.write_text(OCCASIONAL.replace("BUCKET", "X"))
     with pytest.raises(ConfigInvalid, match="vector_bucket"):
         await resolve(load(path, {}), ["responses"], version="0")
+
+
+async def test_where_a_deployment_has_checked_them_configs_that_few_calls_ask_are_checked_for_the_first(
+    folder: Path,
+) -> None:
+    path = folder / "run.yaml"
+    path.write_text(OCCASIONAL.replace("BUCKET", "X"))
+    stack = await resolve(load(path, {}), ["responses"], version="0", checks_late=True)
+    checked = {instance.api: instance.late_config.is_made for instance in stack.instances}
+    assert checked == {"inference": True, "vector_io": False, "responses": True}
+    for _ in range(2):
+        with pytest.raises(ConfigInvalid, match="vector_bucket"):
+            stack.providers("vector_io")
+    await stack.close()
+    with pytest.raises(ConfigInvalid, match="vector_bucket"):
+        await resolve(load(path, {}), ["vector_io"], version="0", checks_late=True)
+    path.write_text(OCCASIONAL.replace("BUCKET", "X, tls_verify: /none.pem"))
+    with pytest.raises(ConfigInvalid, match="vector_bucket"):  # one that names a file is checked, and so is its file
+        await resolve(load(path, {}), ["responses"], version="0", checks_late=True)
