@@ -28,6 +28,7 @@ from core.services.batches.job.output import InputGone
 from core.services.batches.native.results import KEPT_AT
 from core.services.batches.native.shard import LOST_SECONDS, NativeShard
 from core.services.batches.native.state import NativeState
+from core.services.jobs.admission import Unlimited
 from core.services.jobs.shard_run import RunParts, ShardRun
 from core.services.jobs.spending import cost_in
 from core.services.jobs.timing import Timing, Turn
@@ -161,6 +162,7 @@ class World:
         self.blobs, self.admission = MemoryBlobs(), Admission()
         self.now = 1000.0
         self.is_lost = False
+        self.unlimited: Unlimited | None = None
         self.price: Price | None = None
         self.asked: list[int] = []
         ids = "".join(f'"c{n}"\n' for n in range(ROWS)).encode()
@@ -204,7 +206,8 @@ class World:
         """One run; what it asked row by row is in `asked`."""
         job = Job("batch_1", "batch", ANONYMOUS, {"input_file_id": "file-1"}, 0.0, 9e9, 9)
         jobs: Any = self
-        parts = RunParts(jobs, self.blobs, self.admission, Timing(), lambda: self.now)
+        admission = self.unlimited or self.admission
+        parts = RunParts(jobs, self.blobs, admission, Timing(), lambda: self.now)
         run = ShardRun(parts, job, Call(ANONYMOUS), self.shard, Turn())
         stack: Any = self
         native = NativeShard(stack, ENDPOINTS["/v1/chat/completions"], run, await NativeState.load(run))
@@ -461,6 +464,15 @@ async def test_what_no_window_has_room_for_or_nobody_knows_the_price_of_is_asked
     assert (run.halt.reason, world.asked, world.admission.names) == (None, list(range(ROWS)), {})
     assert world.engine is not None
     assert world.engine.calls == []
+
+
+async def test_where_nothing_is_limited_or_counted_a_shard_is_submitted_too(world: World) -> None:
+    world.unlimited = Unlimited()
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(row, dict(ANSWER)) for row in range(ROWS)]
+    assert (await world.run()).halt.reason is None
+    assert (engine.calls[-1], world.shard.counts.completed, world.admission.orders) == ("discard", ROWS, [])
 
 
 @pytest.mark.parametrize(("failure", "tries"), [(InvalidRequest("no"), 1), (UpstreamFailed("down"), 5)])
