@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from importlib import import_module
 import json
 from pathlib import Path
+import time
 from typing import Any
 
 import httpx
@@ -39,7 +40,8 @@ async def usage_of(store: dict[str, Any]) -> tuple[dict[str, UsageRow], list[Cou
     where = {name: value for name, value in store.items() if name != "type"}
     usage: UsageStore = import_module(USAGE.adapters[store["type"]]).connect(**where, namespace=None)
     try:
-        sums = await usage.sum(UsageQuery(0, 100_000, ("model",)))
+        today = int(time.time() // 86_400)
+        sums = await usage.sum(UsageQuery(today - 1, today, ("model",)))
         return {each.key[0]: each.row for each in sums}, [each.held.amount for each in await usage.unsettled()]
     finally:
         await usage.close()
