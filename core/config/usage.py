@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from core.apis.prices import CURRENCY, FOREIGN, Price, parse_price
-from core.config.records import Database, Record, Text, Whole
+from core.config.records import Database, Record, Text, Whole, record_of_nothing
 from core.config.security import RETENTION_DAYS
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class UsageConfig(Record):
 
 def usage_of(config: "RunConfig") -> UsageConfig:
     """What the run config says, or nothing."""
-    return UsageConfig.model_validate(config.server.usage)
+    nothing = None if config.server.usage else record_of_nothing(UsageConfig)  # for which no validator is built
+    return UsageConfig.model_validate(config.server.usage) if nothing is None else nothing
 
 
 def store_problem(usage: UsageConfig, *, has_quota: bool) -> tuple[str, str] | None:
