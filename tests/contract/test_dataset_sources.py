@@ -252,6 +252,20 @@ async def test_an_object_that_is_missing_or_too_large_is_refused(
         await bucket_provider.open(f"s3://{bucket}/sets/none")
     with pytest.raises(InvalidRequest, match="holds 1001 bytes, more than 1000"):
         await bucket_provider.open(f"s3://{bucket}/sets/large")
+    with aws_client("s3", moto_endpoint) as client:
+        client.put_object(Bucket=bucket, Key="sets/large", Body=bytes(1000))
+    assert await bytes_of(await bucket_provider.open(f"s3://{bucket}/sets/large")) == bytes(1000)
+
+
+@pytest.mark.parametrize("key", ["", "/", f"/sets/{'k' * 1020}"])
+async def test_what_names_no_object_says_how_one_is_named(bucket: str, bucket_provider: Any, key: str) -> None:
+    with pytest.raises(InvalidRequest, match="named as s3://BUCKET/KEY"):
+        bucket_provider.check_source(f"s3://{bucket}{key}")
+    bucket_provider.check_source(f"s3://{bucket}/sets/{'k' * 1019}")
+
+
+async def test_rows_within_a_uri_are_read_beside_a_bucket(bucket_provider: Any) -> None:
+    assert await bytes_of(await bucket_provider.open(f"data:,{quote(LINES)}")) == LINES
 
 
 async def test_a_bucket_that_cannot_be_asked_is_a_failure_of_the_stacks(

@@ -156,5 +156,11 @@ def test_a_row_has_the_columns_of_its_purpose(row: dict[str, object], purpose: s
     if column is None:
         check_rows([row, row], 1, purpose)  # type: ignore[arg-type]
     else:
+        whole = {"messages": [], "question": "", "answer": ""}
         with pytest.raises(InvalidRequest, match=f"Row 7 has no column `{column}`"):
-            check_rows([row], 7, purpose)  # type: ignore[arg-type]
+            check_rows([whole, row], 6, purpose)  # type: ignore[arg-type]
+
+
+def test_a_row_without_columns_is_told_so() -> None:
+    with pytest.raises(InvalidRequest, match="Its columns are: none"):
+        check_rows([{}], 1, PURPOSES[1])
