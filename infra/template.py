@@ -86,8 +86,8 @@ class Function:
 
     @property
     def rights_apart(self) -> tuple[Right, ...]:
-        """Those in a policy of their own: a role's is too small for the ARNs of models and for all that a function of a switch needs."""
-        is_large = table.CALL_MODELS in self.rights and self.switch
+        """Those in a policy of their own: a role's is too small for the ARNs of models and for what a function keeps."""
+        is_large = table.CALL_MODELS in self.rights and (self.switch or table.BLOBS in self.rights)
         return tuple(right for right in self.rights if right not in OF_MODELS) if is_large else ()
 
     @property

@@ -54,9 +54,11 @@ SAME: Final = (
     "container_image",
 )
 SECTIONS_WITH_DEFAULTS: Final = ("server", "registry", "routing", "safety", "logging")
+CHATS: Final = "inference_store"  # of 0.2: that it is there means that all chats are kept
 DEFAULTS_OF_STORES: Final = "vector_stores"  # as a mapping; as a list it is the stores that are declared
 KNOWN: Final = {
     *NAMES,
+    CHATS,
     *SAME,
     *SECTIONS,
     *(key for key in UNUSED if "." not in key),
@@ -287,4 +289,8 @@ def _stores(draft: Draft) -> None:
     for name, like in DEFAULTS.items():
         if name not in chosen:  # what is wrong with it is wrong where it comes from
             draft.origins[f"state.{name}"] = draft.origins.get(like, like)
-    draft.document["state"] = {**default_stores(beside, chosen), "collections": collections}
+    stores = default_stores(beside, chosen)
+    if draft.source.get(CHATS) and "inference" not in collections:  # in whatever file it names: they are documents
+        collections["inference"] = {**to_mapping(stores["documents"])}
+        draft.origins["state.collections.inference"] = draft.origins.get("state.documents", "state.documents")
+    draft.document["state"] = {**stores, "collections": collections}

@@ -80,7 +80,6 @@ SECTIONS: Final = {
 }
 
 UNUSED: Final = {
-    "inference_store": "stored chat completions are not served yet",
     "vector_stores.file_batch_params": "`quota`, and how many workers there are, bound the files that are worked on at once",
     "external_apis_dir": "external APIs are not served yet",
     "server.workers": "Lambda, or whoever starts `serve`, decides how many processes there are",

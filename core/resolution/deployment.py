@@ -34,7 +34,12 @@ IN_DEPLOYMENT: Final = {  # by kind of store: how it is written for a deployment
     "jobs": "a backend {type: kv_dynamodb, table: ${env.STATE_TABLE}}",
     "queue": "a backend {type: queue_sqs, url: ${env.JOBS_QUEUE_URL}}",
 }
-COLLECTIONS_OF: Final = {"responses": "responses", "prompts": "responses", "vector_stores": "vector_io"}
+COLLECTIONS_OF: Final = {
+    "inference": "inference",
+    "responses": "responses",
+    "prompts": "responses",
+    "vector_stores": "vector_io",
+}
 """Which API keeps what in a place for documents of that name."""
 NOT_SHARED: Final = {
     "sqlite": "is SQLite, a file that no two functions share; write {}",

@@ -156,6 +156,10 @@ class Stores:
             raise StateUnavailable(f"This stack cannot keep it: {unset(kind.name)}.")
         return store
 
+    def has_collection(self, name: str) -> bool:
+        """Whether the run config says where the documents are that the reference keeps in the store of this name."""
+        return name in (state_values(self._config).get("collections") or ())
+
     def find_collection(self, name: str) -> "DocumentStore | None":
         """As `collection`; None where the run config names no place for documents."""
         return self.collection(name) if name in self._collections else self.find(DOCUMENTS)

@@ -135,6 +135,10 @@ TABLE: Final = (
     Row("core.services.files.storages", (*FILES, "tests/contract/test_reference_files.py")),
     Row("core.apis.bounds", ("tests/unit/apis/test_tokens.py",)),
     Row("core.apis.deltas", ("tests/unit/apis/test_deltas.py",)),
+    *(
+        Row(f"core.services.inference.chats.{name}", ("tests/contract/test_stored_chats.py",))
+        for name in ("collection", "folding", "keeping", "records")
+    ),
     Row("core.services.inference.envelope", ("tests/unit/services/test_envelope.py",)),
     Row("core.apis.additions", ("tests/unit/providers/test_refused.py", "tests/contract/test_refused_additions.py")),
     Row("core.apis.embedding_options", ("tests/contract/test_embedding_options.py",)),

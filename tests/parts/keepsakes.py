@@ -55,6 +55,7 @@ def keepsakes(principal: Principal, provider: str) -> list[Document]:
     return [
         *_files(of),
         *_stores(of, provider),
+        of("chat_completion", "chatcmpl-1", _chat()),
         of("batch", "batch_1", {"provider": "p", "request": {"metadata": {"m": mark("batch")}}}),
         of("batch_slot", f"{mine}#0", {"job": "j", "at": 1}),
         of("eval_run", "run_1", {"provider": "p", "benchmark": mark("eval_run"), "job": "j"}),
@@ -104,3 +105,7 @@ def _stores(of: Any, provider: str) -> Sequence[Document]:
         of("vector_store_file", "vs_1:file-1", StoreFile(filename=mark("vector_store_file")).body(), "vs_1"),
         of("vector_store_batch", "vsfb_1", BatchRecord([{"file_id": mark("vector_store_batch")}]).body(), "vs_1"),
     ]
+
+
+def _chat() -> Any:
+    return {"answer": {"id": "chatcmpl-1"}, "messages": [{"content": mark("chat_completion")}], "metadata": {}}

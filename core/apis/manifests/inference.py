@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.frame.api import Api, Deployment, Surface
+from core.frame.api import Api, Deployment, Eraser, Surface
 from core.frame.operations import Operation, openai_paths
 from core.frame.resources import Kind
 
@@ -25,7 +25,9 @@ MODEL: Final = Kind(
     granted=("price",),
 )
 
-OPENAI: Final = (
+ONE_CHAT: Final = openai_paths("/chat/completions/{completion_id}")
+CHAT_ANSWERS: Final = "core.apis.answers.chats"
+CHATS: Final = (
     Operation(
         "POST",
         openai_paths("/chat/completions"),
@@ -39,6 +41,35 @@ OPENAI: Final = (
         model="model",
         idempotent=True,
     ),
+    Operation(
+        "GET",
+        openai_paths("/chat/completions"),
+        "index",
+        "List your stored chat completions.",
+        query="core.apis.chats:ChatsQuery",
+        response=f"{CHAT_ANSWERS}:ChatList",
+    ),
+    Operation("GET", ONE_CHAT, "get", "Show a stored chat completion.", response=f"{CHAT_ANSWERS}:StoredChat"),
+    Operation(
+        "POST",
+        ONE_CHAT,
+        "update",
+        "Change the metadata of a stored chat completion.",
+        request="core.apis.chats:ChangedChat",
+        response=f"{CHAT_ANSWERS}:StoredChat",
+    ),
+    Operation("DELETE", ONE_CHAT, "delete", "Delete a stored chat completion.", response=f"{CHAT_ANSWERS}:ChatDeleted"),
+    Operation(
+        "GET",
+        openai_paths("/chat/completions/{completion_id}/messages"),
+        "messages",
+        "List the messages of a stored chat completion.",
+        query="core.apis.chats:ChatMessagesQuery",
+        response=f"{CHAT_ANSWERS}:ChatMessageList",
+    ),
+)
+
+OPENAI: Final = (
     Operation(
         "POST",
         openai_paths("/completions"),
@@ -159,9 +190,12 @@ RERANK: Final = (
     ),
 )
 
+KEPT: Final = ("chat_completion",)
+
 API: Final = Api(
     "inference",
     surfaces=(
+        Surface("chats", "core.apis.chats:Chats", CHATS),
         Surface("inference", "core.apis.inference:Inference", OPENAI),
         Surface("native_inference", "core.apis.native:NativeInference", NATIVE),
         Surface("rerank", "core.apis.rerank:Reranking", RERANK),
@@ -170,5 +204,8 @@ API: Final = Api(
     kinds=(MODEL,),
     provider="core.apis.inference:InferenceProvider",
     depends=("safety",),  # models are guarded by shields
+    optional_stores=("documents", "blobs"),  # of chats that are kept
+    collections=KEPT,
+    eraser=Eraser("core.services.inference.chats.erasing:erase", KEPT),
     deployment=Deployment(rights=("State", "CallModels", "CallModelsBehindProfiles", "Rerank", "ApplyGuardrails")),
 )

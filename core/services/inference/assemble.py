@@ -11,6 +11,7 @@ from core.frame.resources import Resource
 from core.routing.guard import GuardedRegistry
 from core.routing.shields import ShieldPolicy
 from core.routing.targets import Target
+from core.services.inference.chats.router import ChatsRouter
 from core.services.inference.router import FindPrice, InferenceRouter
 from core.services.inference.shielded import ShieldedInference
 from core.services.parts import Parts, surface_for
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from core.apis.prices import MoneyBounds, Price
     from core.apis.rerank import Reranking
     from core.config.usage import UsageConfig
+    from core.services.inference.chats.collection import ChatCollection
     from core.services.inference.prices import Prices
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"inference": ..., "native_inference": ..., "native_responses": ..., "native_batches": ..., "rerank": ..., "money": ...}`."""
+    """`{"chats": ..., "inference": ..., "native_inference": ..., "native_responses": ..., "native_batches": ..., "rerank": ..., "money": ...}`."""
     providers, circuits = parts.providers("inference"), parts.circuits
     policy = ShieldPolicy(parts.safety, lambda: parts.registries.get("shield"))
     usage = cache(lambda: parts.usage)  # read where an answer, or a limit of money, asks for it
@@ -52,19 +54,39 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
 
         return Router(parts.registries["model"](call), providers, call, policy, find_price)
 
-    def money(call: Call | None) -> "MoneyBounds":
-        from core.services.inference.money import MoneyRouter as Router  # late: where a limit of money binds
-
-        return Router(parts.registries["model"](call), find_price, refuses=usage().unpriced == "refuse")
-
     return {
+        "chats": _chats(parts, inference),
         "inference": inference,
-        "money": money,
+        "money": _money(parts, find_price, usage),
         "native_responses": native_responses,
         "native_batches": native_batches,
         "native_inference": lambda call: _native(inference(call)),
         "rerank": lambda call: _reranking(inference(call)),
     }
+
+
+def _chats(parts: Parts, inference: Callable[[Call | None], Inference]) -> SurfaceFactory:
+    if keeps_all := parts.stores.has_collection("inference"):
+        parts.stores.collection("inference")  # connected here, it is warmed at init
+
+    def chats(call: Call | None) -> ChatsRouter:
+        def collection() -> "ChatCollection":
+            from core.services.inference.chats.collection import ChatCollection  # late: few chats are kept
+
+            return ChatCollection(parts, call)
+
+        return ChatsRouter(inference(call), collection, keeps_all=keeps_all)
+
+    return chats
+
+
+def _money(parts: Parts, find_price: FindPrice, usage: "Callable[[], UsageConfig]") -> SurfaceFactory:
+    def money(call: Call | None) -> "MoneyBounds":
+        from core.services.inference.money import MoneyRouter as Router  # late: where a limit of money binds
+
+        return Router(parts.registries["model"](call), find_price, refuses=usage().unpriced == "refuse")
+
+    return money
 
 
 def _price_finder(usage: "Callable[[], UsageConfig]", provider_types: Mapping[str, str]) -> "FindPrice":

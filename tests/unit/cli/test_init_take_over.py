@@ -75,7 +75,6 @@ def test_apis_that_are_not_here_are_left_out_with_their_providers(tmp_path: Path
         "apis[3]: API `post_training` is not in this build, which serves: ",
         "providers.telemetry: API `telemetry` is not in this build (meta-reference)",
         "providers.post_training: API `post_training` is not in this build (torchtune)",
-        "inference_store: ",
         "server.workers: ",
         "apis[2]: no provider serves API `vector_io`: ",
     ]

@@ -117,6 +117,7 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
         "datasets",
         "prompts",
         "agents",
+        "chats",
         "webhooks",
         "keys",
         "scoring",

@@ -99,7 +99,7 @@ async def test_instances_of_one_type_stand_side_by_side(folder: Path) -> None:
     stack = await resolved(folder, vllm("a"), vllm("b"), models=[{"model_id": "m", "provider_id": "b"}])
     assert [instance.entry.provider_id for instance in stack.instances] == ["a", "b"]
     assert set(stack.surfaces) == {
-        "inference", "money", "native_batches", "native_inference", "native_responses", "rerank"
+        "chats", "inference", "money", "native_batches", "native_inference", "native_responses", "rerank"
     }  # fmt: skip
     assert (await stack.registries["model"](None).get("m")).provider_id == "b"
     await stack.close()
