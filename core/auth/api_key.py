@@ -11,7 +11,7 @@ from typing import Final
 from core.auth.http import UNAVAILABLE
 from core.auth.verifier import Fit, Incoming, Services, Verifier, make_principal
 from core.config.records import Record
-from core.errors import ApiError, AuthUnavailable, Conflict, ProviderUnavailable, Unauthenticated
+from core.errors import ApiError, AuthUnavailable, Conflict, PermissionDenied, ProviderUnavailable, Unauthenticated
 from core.frame.callers import Principal
 from core.frame.resources import Resource
 from core.platform.ttl_cache import TtlCache
@@ -24,6 +24,10 @@ LAST_USE_SECONDS: Final = 3600
 REFUSAL_SECONDS: Final = 60.0
 """For which a secret that was no key's is refused without a look: a key gets no secret that anybody has had before."""
 REFUSED: Final = "The API key is not valid. It may be mistyped or revoked."
+UNCOUNTED: Final = (
+    "This API key has limits, and nothing would hold it to them: the stack has no server.quota, which counts what callers use. "
+    "Whoever runs it configures one, or removes the limits."
+)
 EXPIRED: Final = "The API key has expired. Ask for a new one."
 
 log = logging.getLogger(__name__)
@@ -44,8 +48,9 @@ class ApiKeyVerifier:
     (docs/adr/0112): so a refusal costs at most what that of an unknown key does, one read.
     """
 
-    def __init__(self, store: RegistryStore, *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` is Unix time, in seconds."""
+    def __init__(self, store: RegistryStore, *, counts: bool = True, clock: Callable[[], float] = time.time) -> None:
+        """`counts` is whether keys are held to limits of their own. `clock` is Unix time, in seconds."""
+        self._counts = counts
         self._store = store
         self._clock = clock
         self._noted: dict[str, float] = {}  # id -> when this process last tried to store its last use
@@ -60,6 +65,7 @@ class ApiKeyVerifier:
 
         Raises:
             Unauthenticated: unknown, revoked or wrong, which all look the same; or expired.
+            PermissionDenied: it has limits, and nothing holds it to them.
             AuthUnavailable: the registry cannot be read.
         """
         id_, secret = key_format.parse(incoming.token) or ("", "")
@@ -71,6 +77,8 @@ class ApiKeyVerifier:
             raise Unauthenticated(REFUSED)
         if key.is_past(now):
             raise Unauthenticated(EXPIRED)
+        if not self._counts and is_limited(key):
+            raise PermissionDenied(UNCOUNTED)
         await self._note_use(id_, key, now)
         return bearer_of(id_, key)
 
@@ -111,6 +119,11 @@ class ApiKeyVerifier:
             log.warning("API key %s: its last use was not stored: %s", id_, failure.message)
 
 
+def is_limited(key: StoredKey) -> bool:
+    """Whether it has limits that refuse; those that warn need no count to be kept."""
+    return any(limit.hard for limit in key.limits)
+
+
 def bearer_of(id_: str, key: StoredKey) -> Principal:
     """The principal has the key's id, roles and teams, its name as label, and what it is for as grant."""
     principal = make_principal(id_, key.attributes, "api_key")
@@ -119,4 +132,4 @@ def bearer_of(id_: str, key: StoredKey) -> Principal:
 
 def connect(config: Config, services: Services) -> Verifier:
     del config
-    return ApiKeyVerifier(services.registry)
+    return ApiKeyVerifier(services.registry, counts=services.counts)

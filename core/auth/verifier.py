@@ -56,11 +56,12 @@ class Verifier(Protocol):
 class Services:
     """What auth providers share: HTTP to issuers and endpoints, and the registry, where API keys lie.
 
-    `closing` ends what they do for more than one caller, before HTTP closes.
+    `counts` is whether there is a quota, which holds callers to limits of their own. `closing` ends what they do for more than one caller, before HTTP closes.
     """
 
     http: Http
     registry: RegistryStore
+    counts: bool = True
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
 

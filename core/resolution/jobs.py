@@ -38,7 +38,7 @@ def engine_of(stack: Stack, timing: Timing | None = None, tell: Tell | None = No
         queue=stack.stores.get(QUEUE),
         blobs=blobs,
         kinds={row.name: load(row.kind)(stack) for name in apis for row in manifest(name).jobs},
-        owners=StackOwners(stack.registry_store),
+        owners=StackOwners(stack.registry_store, counts=stack.config.server.quota is not None),
         admission=_admission_of(stack, tell),
         timing=timing or Timing(),
         teller=_teller_of(stack),
@@ -78,24 +78,29 @@ class StackOwners:
     for as long as it may last.
     """
 
-    def __init__(self, registry: Callable[[], RegistryStore], *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives Unix seconds."""
+    def __init__(
+        self, registry: Callable[[], RegistryStore], *, counts: bool = True, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`counts` is whether keys are held to limits of their own. `clock` gives Unix seconds."""
+        self._counts = counts
         self._registry = registry
         self._clock = clock
 
     async def current(self, principal: Principal) -> Principal | None:
-        """None for a key that is revoked or has expired.
+        """None for a key that is revoked or has expired, or has limits that nothing holds it to.
 
         Raises:
             ApiError: the registry cannot be read (503).
         """
         if principal.vouched_by != API_KEY:
             return principal
-        from core.auth.api_key import bearer_of
+        from core.auth.api_key import bearer_of, is_limited
         from core.stores.registry import key_format
 
         resource = await self._registry().get(key_format.KIND, principal.id)
         key = None if resource is None else key_format.read(resource)
         if key is None or key.revoked is not None or key.is_past(self._clock()):
+            return None
+        if not self._counts and is_limited(key):
             return None
         return bearer_of(principal.id, key)

@@ -128,7 +128,7 @@ def connect_auth(
     from core.auth.types import config_class, connect
     from core.auth.verifier import Services
 
-    services = Services(Http(), registry())
+    services = Services(Http(), registry(), counts=loaded.config is None or loaded.config.server.quota is not None)
     verifiers = [
         connect(entry.type, config_class(entry.type).model_validate(entry.config), services) for entry in auth.providers
     ]

@@ -147,3 +147,14 @@ async def test_a_limited_key_makes_none_that_may_use_more(world: World) -> None:
     assert other.status_code == 403
     own = await client.post(f"/v1/keys/{chief['id']}", json={"limits": []}, headers=by_chief)
     assert (own.status_code, "may not change what it is for itself" in message(own)) == (403, True)
+
+
+async def test_a_key_with_limits_is_refused_where_nothing_counts_by_now(world: World) -> None:  # noqa: F811
+    client, ops = await world.client(**counted(world.folder)), world.by("ops")
+    hard = await made(client, ops, limits=[{"window": "month", "requests": 5}])
+    soft = await made(client, ops, limits=[{"window": "month", "requests": 5, "hard": False}])
+    later = await world.client()
+    refused = await later.get("/v1/models", headers=bearer(hard["key"]))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
+    assert "has no server.quota" in message(refused)
+    assert (await later.get("/v1/models", headers=bearer(soft["key"]))).status_code == 200

@@ -60,6 +60,9 @@ def test_the_store_is_said_and_a_stack_on_another_is_warned_of(tmp_path: Path, c
         assert f"warning: a stack runs at http://127.0.0.1:{port}, and it does not know the keys of this store" in said
         main(["keys", "list", "--json", "--config", str(mine)])
         assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["demo"]
+        main(["audit", "--json", "--config", str(mine)])
+        changes = json.loads(capsys.readouterr().out)
+        assert [(each["action"], each["after"]["name"]) for each in changes] == [("create", "demo")]  # not of what asks
     assert "warning" not in create(config(tmp_path, port, "other.db"), capsys)
 
 

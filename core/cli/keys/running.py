@@ -1,6 +1,7 @@
 """Whether a stack that runs on the run config's port takes the keys of its store."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 import ssl
@@ -58,17 +59,19 @@ def _status(host: str, port: int, certificate: str, key: str) -> int | None:
 async def warning_of(store: "RegistryStore", call: Call) -> str:
     """What is wrong with the stack that answers; empty where it takes the store's keys, or none answers.
 
-    It is asked with a key of its own, without roles, that is removed at once: whoever listens there learns no other.
+    It is asked with a key of its own, without roles, that is removed at once and in no audit trail: whoever listens there learns no other.
     """
-    from core.stores.registry.key_format import KIND, issue
+    from core.stores.registry.codec import PROBE
+    from core.stores.registry.key_format import KIND, USE, issue
 
     without = call("")
     if without != UNAUTHENTICATED:
         return OPEN if without == OK else ""
     now = int(datetime.now(UTC).timestamp())
     token, resource = issue("probe of llambda keys create", [], expires=now + PROBE_SECONDS, now=now)
-    await store.create(resource)
+    await store.create(replace(resource, attributes={**resource.attributes, PROBE: True}))
     try:
         return ELSEWHERE if call(token) == UNAUTHENTICATED else ""
     finally:
         await store.delete(KIND, resource.identifier)
+        await store.delete(USE, resource.identifier)

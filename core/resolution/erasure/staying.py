@@ -19,7 +19,10 @@ STAYS: Final = (
         "audit entries",
         "who changed what and when, with ids, is the record of administration: nobody writes or deletes it",
     ),
-    ("usage, summed", "its numbers stay under the account `erased`, so that totals of teams and models do not change"),
+    (
+        "usage, summed",
+        "its numbers stay under the client `erased`, without its name, so that totals of teams and models do not change",
+    ),
     ("logs and traces", "they end with their retention; they have ids of callers where that is configured"),
     ("backups", "point-in-time recovery and copies are the operator's; what is restored is to be deleted again"),
 )

@@ -16,7 +16,20 @@ MOST_PROVIDER_ID: Final = 255  # bytes in UTF-8
 MOST_BODY: Final = 300_000  # bytes as JSON
 UNNOTED: Final = frozenset({"api_key_use"})
 """The kinds whose changes are no administrator's: they are in no audit trail."""
+PROBE: Final = "probe"
+"""An attribute of a key that `llambda keys create` makes to ask a running stack with, and removes: that is no administrator's change.
+
+No API can set it, and a change that is made to such a key is noted.
+"""
 FIELDS: Final = frozenset(field.name for field in fields(Resource))
+
+
+def is_noted(before: Resource | None, after: Resource | None) -> bool:
+    """Whether this change is in the audit trail; one of the two is there."""
+    resource = after or before
+    if resource is None or resource.kind in UNNOTED:
+        return False
+    return (before is not None and after is not None) or resource.attributes.get(PROBE) is not True
 
 
 def is_storable(name: str, most: int = MOST_NAME) -> bool:

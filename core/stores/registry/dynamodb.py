@@ -21,10 +21,10 @@ from core.platform.dynamodb_items import BACKOFF, Item, Items
 from core.platform.dynamodb_table import Table, namespace_prefix
 from core.platform.retry import Backoff
 from core.stores.registry.codec import (
-    UNNOTED,
     check_cursor,
     decode,
     encode,
+    is_noted,
     is_other_spelling,
     is_place,
     is_storable,
@@ -129,8 +129,7 @@ class DynamoRegistry:
         by: Author,
     ) -> "list[TransactWriteItemTypeDef]":
         """The writes with that of their entry in the audit trail."""
-        resource = after or before
-        if resource is None or resource.kind in UNNOTED:
+        if not is_noted(before, after):
             return writes
         from core.stores.audit.dynamodb import note
         from core.stores.audit.entry import change_of

@@ -15,10 +15,10 @@ from core.platform.sqlite_connection import SqliteConnection, writing
 from core.platform.sqlite_schema import Schema
 from core.stores.audit import sqlite as audit
 from core.stores.registry.codec import (
-    UNNOTED,
     check_cursor,
     decode,
     encode,
+    is_noted,
     is_other_spelling,
     is_place,
     is_storable,
@@ -122,8 +122,7 @@ class SqliteRegistry:
     def _note(
         self, connection: sqlite3.Connection, before: Resource | None, after: Resource | None, by: Author
     ) -> None:
-        resource = after or before
-        if resource is not None and resource.kind not in UNNOTED:
+        if is_noted(before, after):
             from core.stores.audit.entry import change_of
 
             audit.note(connection, self._namespace, change_of(before, after, by))

@@ -4,7 +4,7 @@ from dataclasses import replace
 import json
 
 from core.frame.resources import Resource
-from core.stores.registry.codec import MOST_BODY, decode, encode
+from core.stores.registry.codec import MOST_BODY, PROBE, decode, encode, is_noted
 
 LLAMA = Resource("model", "llama", "vllm", "llama-3", {"metadata": {}}, created=7, owner={"principal": "ada"})
 
@@ -30,3 +30,12 @@ def test_fields_that_an_older_version_did_not_write_have_their_defaults() -> Non
 def test_the_largest_body_that_is_stored_is_the_limit_itself() -> None:
     spare = MOST_BODY - len(encode(replace(LLAMA, attributes={"metadata": ""})))
     assert len(encode(replace(LLAMA, attributes={"metadata": "x" * spare}))) == MOST_BODY
+
+
+def test_of_a_key_that_asks_a_running_stack_only_a_change_is_noted() -> None:
+    key = Resource("api_key", "a", "llambda", "a", {"name": "probe"})
+    probe = replace(key, attributes={"name": "probe", PROBE: True})
+    assert [is_noted(None, probe), is_noted(probe, None)] == [False, False]
+    assert is_noted(probe, replace(probe, attributes={**probe.attributes, "roles": ["admin"]}))
+    assert [is_noted(None, key), is_noted(key, None)] == [True, True]
+    assert is_noted(None, replace(key, attributes={PROBE: "true"}))
