@@ -1,6 +1,7 @@
 """Scoring on the wire: functions that are built in or registered, and what judges make of rows."""
 
 from collections.abc import AsyncIterator
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,14 @@ async def judged(world: ScoreWorld, rows: list[dict[str, Any]], function: str, *
 
 
 async def test_numbers_of_a_judge_are_aggregated_as_numbers(world: ScoreWorld) -> None:
-    answers = iter(["Score: 4", "Score: **7.5**", "Score: 9"])
+    answers = iter(["Score: 4", "Score: **7.5**", "Score: 9.0"])
     world.verdict = lambda _: next(answers)
     result = await judged(world, [ROW] * 3, BASE, aggregation_functions=["average", "median"])
-    assert sorted(row["score"] for row in result["score_rows"]) == [4, 7.5, 9]
+    assert sorted(json.dumps(row["score"]) for row in result["score_rows"]) == [
+        "4",
+        "7.5",
+        "9.0",
+    ]  # as they were written
     assert result["aggregated_results"] == {"average": {"average": 20.5 / 3}, "median": {"median": 7.5}}
 
 

@@ -48,6 +48,7 @@ def test_the_first_column_that_a_row_has_is_asked(row: dict[str, Any], asked: ob
         ({"text": "Hi"}, NO_INPUT),
         ({"messages": []}, "messages: must be a list"),
         ({"messages": [1, 2]}, "messages: must be a list"),
+        ({"messages": [HI, 2]}, "messages: must be a list"),
         ({"chat_completion_input": "[]"}, "chat_completion_input: must be a list"),
     ],
 )
