@@ -539,6 +539,19 @@ async def test_a_shard_that_is_stopped_before_it_is_submitted_asks_nobody(world:
     assert (world.engine.calls, world.admission.left) == ([], 1000)
 
 
+async def test_what_a_shard_holds_that_is_stopped_before_it_is_submitted_is_given_back_as_soon_as_it_can_be(
+    world: World,
+) -> None:
+    world.admission.left = 4
+    assert (await world.run()).halt.reason == "quota"
+    world.admission.deaths = {world.admission.writes + 1: QuotaUnavailable("down")}
+    assert (await world.run(wind_up=True)).halt.reason == "later"
+    assert sum(world.admission.held.values()) == 4
+    assert (await world.run(wind_up=True)).halt.reason is None
+    assert world.admission.held == {}
+    assert [(row.requests, row.answers) for row in world.admission.names.values()] == [(4, 0)]
+
+
 async def test_an_input_that_is_gone_is_not_submitted(world: World) -> None:
     world.input = None
     with pytest.raises(InputGone):
