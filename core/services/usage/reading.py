@@ -157,11 +157,11 @@ def _matching(sums: Iterable[UsageSum], dimensions: Sequence[Dimension], filters
 
 def _fold(sums: Iterable[UsageSum], dimensions: Sequence[Dimension], by: Sequence[Group]) -> dict[GroupKey, UsageRow]:
     """The sums of the groups, from those of finer ones."""
-    places = [(dimensions.index(DIMENSIONS[group]), FOLDS.get(group, str)) for group in by]
+    places = [(dimensions.index(DIMENSIONS[group]), FOLDS.get(group)) for group in by]
     rows: dict[GroupKey, UsageRow] = {}
     for one in sums:
         texts = one.key
-        key = tuple([fold(texts[place]) for place, fold in places])
+        key = tuple([texts[place] if fold is None else fold(texts[place]) for place, fold in places])
         row = rows.get(key)
         rows[key] = one.row if row is None else row + one.row
     return rows

@@ -1,6 +1,8 @@
 """Usage as one caller gets it."""
 
 from collections.abc import Callable, MutableMapping
+from heapq import nsmallest
+from operator import attrgetter
 import time
 from typing import Final
 
@@ -14,6 +16,11 @@ from core.services.usage.ranges import days_between
 from core.services.usage.reading import GroupKey, UsageReader, filters_of, groups_of
 from core.services.usage.shown import show_group, show_row, show_unsettled, write_csv
 
+numbers_of: Final = attrgetter(
+    "requests", "answers", "prompt_tokens", "cached_tokens", "cache_write_tokens", "completion_tokens", "reasoning_tokens",
+    "estimated_tokens", "nanos", "unpriced",
+)  # fmt: skip
+"""Of a row, in its order."""
 NEXT_PAGE: Final = "x-llambda-next-page"
 """The header that names the next page of CSV, which has no place for it."""
 ENTRY_BYTES: Final = 450  # of an entry's JSON at most, without the texts of its group
@@ -48,7 +55,7 @@ class SpendingRouter:
         else:
             place = read_page(query.page, digest)
         sums = await self._reader.sum(place.days, by, filters)
-        keys = sorted(key for key in sums if key > place.after or not place.after)
+        keys = nsmallest(query.limit + 1, [key for key in sums if key > place.after or not place.after])
         head = keys[: _fitting(keys, query.limit)]
         names = await self._reader.names.by_id({key[by.index("key")] for key in head} - {""} if "key" in by else ())
         entries = [show_row(sums[key], show_group(by, key, names)) for key in head]
@@ -76,7 +83,8 @@ class SpendingRouter:
 
 
 def _total(sums: dict[GroupKey, UsageRow]) -> UsageEntry:
-    return show_row(sum(sums.values(), UsageRow()))
+    """By columns, which takes a tenth of the time that adding rows does."""
+    return show_row(UsageRow("", "", "", "", *map(sum, zip(*map(numbers_of, sums.values()), strict=True))))
 
 
 def _fitting(keys: list[GroupKey], limit: int) -> int:

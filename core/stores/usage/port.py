@@ -5,7 +5,7 @@ A day is a day of UTC, as whole days since 1970-01-01.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Literal, NamedTuple, Protocol, get_args
 
 from core.frame.callers import UsageRow
 from core.stores.counters.port import Held
@@ -26,8 +26,7 @@ class UsageQuery:
     among: Mapping[Dimension, frozenset[str]] = field(default_factory=dict["Dimension", frozenset[str]])
 
 
-@dataclass(frozen=True, slots=True)
-class UsageSum:
+class UsageSum(NamedTuple):  # of which a query may have hundreds of thousands
     """`key` has the values of a group, in the order of the query's `by`, a day as its digits; the names in `row` are empty."""
 
     key: tuple[str, ...]

@@ -50,12 +50,13 @@ class SqliteUsage:
     def _sum(self, query: UsageQuery, connection: sqlite3.Connection) -> list[UsageSum]:
         groups = [COLUMNS[dimension] for dimension in query.by]
         conditions, values = _conditions(query)
-        statement = f"SELECT {', '.join([*groups, SUMS])} FROM usage WHERE namespace = ? AND {conditions}"  # noqa: S608 - of constants
+        texts = ["CAST(day AS TEXT)" if group == "day" else group for group in groups]
+        statement = f"SELECT {', '.join([*texts, SUMS])} FROM usage WHERE namespace = ? AND {conditions}"  # noqa: S608 - of constants
         if groups:
             statement += f" GROUP BY {', '.join(groups)}"
         length = len(groups)
         return [
-            UsageSum(tuple(map(str, row[:length])), UsageRow("", "", "", "", *row[length:]))
+            UsageSum(row[:length], UsageRow("", "", "", "", *row[length:]))
             for row in connection.execute(statement, (self._namespace, *values))
             if row[-1] is not None  # the sum of no row
         ]
