@@ -213,7 +213,8 @@ def test_only_functions_in_a_vpc_have_rights_for_it_and_their_code_has_not() -> 
             roles, arns or []
         )
     assert "VpcPolicy" not in properties_with(JOBS, "AWS::IAM::ManagedPolicy")
-    [policy] = properties_with(VPC, "AWS::IAM::ManagedPolicy").values()
+    without, joined = (properties_with(each, "AWS::IAM::ManagedPolicy") for each in ({}, VPC))
+    [policy] = [joined[name] for name in joined.keys() - without.keys()]
     [statement] = policy["PolicyDocument"]["Statement"]
     assert statement["Action"] == list(JOIN_VPC.actions)
     assert statement["Condition"] == {"Null": {"lambda:SourceFunctionArn": "true"}}  # which every call of theirs has
