@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -93,14 +94,7 @@ async def connect(
         NotCompliant: an external provider does not keep its API's Protocol.
     """
     part, external = loaded.callers_parts.get((spec.api, entry.provider_id)), spec.factory is not None
-
-    def check() -> BaseModel:
-        config, problems = checked_config(loaded, path, entry, spec)
-        if config is None:
-            raise ConfigInvalid("run config", problems)
-        return config
-
-    late_config = Late(check)
+    late_config = Late(partial(_check_config, loaded, path, entry, spec))
     if not checks_late or external or part is not None or isinstance(entry.config.get("tls_verify"), str):
         late_config.get()
     made: object = None
@@ -115,6 +109,13 @@ async def connect(
             return keep_keys_from(provider, part, external=external)
 
     return Instance(spec.api, entry, late_config, Late(make), part, external)
+
+
+def _check_config(loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec) -> BaseModel:
+    config, problems = checked_config(loaded, path, entry, spec)
+    if config is None:
+        raise ConfigInvalid("run config", problems)
+    return config
 
 
 def _built_in(entry: ProviderEntry, spec: ProviderSpec, config: BaseModel, deps: Mapping[str, Any]) -> object:
