@@ -76,6 +76,8 @@ CALLED: Final = {
     ),
     "core.providers.web_search.tool_runtime": ("core.providers.web_search.client",),
     "core.services.inference.assemble": (
+        "core.services.inference.chats.collection",
+        "core.services.inference.chats.keeping",
         "core.services.inference.native",
         "core.services.inference.native_batches",
         "core.services.inference.native_responses",
@@ -130,7 +132,7 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     skipped += () if function == WORKER or _reads_documents(function, surfaced) else PDFS
     skipped += _engines_apart(function)
     skipped += () if "vector_io" in surfaced else RAG
-    skipped += tuple(chain.from_iterable(CALLED.values())) if function != WORKER and manifest(function).overview else ()
+    skipped += tuple(chain.from_iterable(CALLED.values())) if _overviews(function) else ()
     skipped += tuple(_service_room(name) for name in _manifests(function, loaded, specs) - surfaced)
     skipped += ERASURE
     skipped += () if any(name.endswith(".OpenAIMixin") for name in also) else (MIXIN,)
@@ -182,7 +184,9 @@ def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The modules that core loads by a name in the run config; where a variable chooses it, all that it may choose."""
     document = loaded.document
     apis = [manifest(name) for name in _surfaced(function, loaded, specs)]
-    state = {name for api in apis for name in (*api.stores, *api.optional_stores)}
+    state = {name for api in apis for name in api.stores}
+    # An overview does nothing with the stores of others that they could do without.
+    state |= {name for api in apis if not _overviews(function) or api.name == function for name in api.optional_stores}
     state |= {JOBS.name, QUEUE.name, BLOBS.name} if function == WORKER else set[str]()
     state |= {other for name in state for other in NEEDS.get(name, ())}
     kinds = [
@@ -212,7 +216,7 @@ def _choose(table: Mapping[str, str], name: object) -> set[str]:
 def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose providers the function has: its own, those that it needs or depends on; an overview has all."""
     configured = {api for api, _, _ in loaded.provider_entries()}
-    if function == WORKER or manifest(function).overview:
+    if function == WORKER or _overviews(function):
         return configured & set(names())
     api = manifest(function)
     try:
@@ -224,7 +228,7 @@ def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
 def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose manifests are read: those that the function makes, and those whose resources the run config has."""
     sections = part_of(loaded.document, "resources") or {}
-    makes_all = function == WORKER or manifest(function).overview
+    makes_all = function == WORKER or _overviews(function)
     roots = {function, *(part_of(loaded.document, "apis") or () if makes_all else ())}
     apis = roots | _provider_apis(function, loaded, specs) | {SECTIONS[name].api for name in sections}
     return apis & set(names())
@@ -235,12 +239,16 @@ def _surfaced(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     apis = _manifests(function, loaded, specs)
     if function == WORKER:
         return apis
-    if not manifest(function).overview:
+    if not _overviews(function):
         return apis & {function, *_provider_apis(function, loaded, specs)}
     return apis & {
         function,
         *(name for spec in specs.values() for name in spec.idle_dependencies),
     }
+
+
+def _overviews(function: str) -> bool:
+    return function != WORKER and manifest(function).overview
 
 
 def _reads_documents(function: str, surfaced: set[str]) -> bool:

@@ -286,6 +286,15 @@ def test_each_call_under_way_has_a_name_of_its_own_and_a_greater_number_than_tho
     assert not Mark(first.name, first.number + 1).is_in(item)
 
 
+def test_a_call_that_ends_a_second_time_takes_no_lane_from_who_has_it_now() -> None:
+    marks = Marks()
+    first = marks.begin()
+    marks.end(first)
+    second = marks.begin()
+    marks.end(first)
+    assert marks.begin().name != second.name == first.name
+
+
 async def test_a_lane_whose_call_may_hold_something_is_nobody_elses(script_url: str, script: Scripted) -> None:
     store = connect(script_url, patience=0.1)
     script.answers = [None]

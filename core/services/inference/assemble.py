@@ -66,8 +66,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
 
 
 def _chats(parts: Parts, inference: Callable[[Call | None], Inference]) -> SurfaceFactory:
-    if keeps_all := parts.stores.has_collection("inference"):
-        parts.stores.collection("inference")  # connected here, it is warmed at init
+    keeps_all = parts.stores.has_collection("inference")
 
     def chats(call: Call | None) -> ChatsRouter:
         def collection() -> "ChatCollection":

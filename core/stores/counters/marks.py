@@ -58,6 +58,7 @@ class Marks:
         self._process = 0
         self._name = ""
         self._free: list[int] = []
+        self._begun: dict[str, int] = {}  # the first number of the call that has a lane, by the lane's name
         self._lanes = 0
         self._last = 0
 
@@ -65,10 +66,12 @@ class Marks:
         """One for a write, and for the one that settles it."""
         if self._process != os.getpid():
             self._process, self._name = os.getpid(), os.urandom(NAME_BYTES).hex()
-            self._free, self._lanes = [], 0
+            self._free, self._begun, self._lanes = [], {}, 0
         lane = heapq.heappop(self._free) if self._free else self._lanes
         self._lanes = max(self._lanes, lane + 1)
-        return self.follow(Mark(f"{PREFIX}{self._name}{lane}", 0))
+        mark = self.follow(Mark(f"{PREFIX}{self._name}{lane}", 0))
+        self._begun[mark.name] = mark.number
+        return mark
 
     def follow(self, mark: Mark) -> Mark:
         """A later one for the same call: of a further write before the one that settles it."""
@@ -76,7 +79,11 @@ class Marks:
         return Mark(mark.name, self._last)
 
     def end(self, mark: Mark) -> None:
-        """Its outcome is known, or nobody waits for it and it holds nothing: the lane is another's from here on."""
-        own = f"{PREFIX}{self._name}"
-        if self._process == os.getpid() and mark.name.startswith(own):
-            heapq.heappush(self._free, int(mark.name.removeprefix(own)))
+        """Its outcome is known, or nobody waits for it and it holds nothing: the lane is another's from here on.
+
+        A second time it changes nothing: a call that is settled again has no lane any more.
+        """
+        begun = self._begun.get(mark.name) if self._process == os.getpid() else None
+        if begun is not None and mark.number >= begun:
+            del self._begun[mark.name]
+            heapq.heappush(self._free, int(mark.name.removeprefix(f"{PREFIX}{self._name}")))

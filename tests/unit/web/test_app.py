@@ -29,6 +29,8 @@ from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
 from core.runtime.function import app_of_stack
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
+from core.services.inference.chats.collection import ChatCollection
+from core.services.inference.chats.router import ChatsRouter
 from core.services.inference.native.router import NativeRouter
 from core.services.inference.reranking import RerankRouter
 from core.services.inference.router import InferenceRouter
@@ -46,6 +48,10 @@ LIMIT = 10_000
 @pytest.fixture
 def provider() -> FakeProvider:
     return FakeProvider()
+
+
+def _no_chats() -> ChatCollection:
+    raise AssertionError("a chat is kept that nobody wished to be")
 
 
 @pytest.fixture
@@ -72,6 +78,7 @@ def app(provider: FakeProvider) -> Starlette:
 
     view = ProviderView("inference", "p", "remote::fake", {"api_token": "********"}, provider.health)
     surfaces: dict[str, SurfaceFactory] = {
+        "chats": lambda call: ChatsRouter(router(call), _no_chats, keeps_all=False),
         "inference": router,
         "native_inference": lambda call: NativeRouter(router(call)),
         "rerank": lambda call: RerankRouter(router(call)),
@@ -178,7 +185,8 @@ async def test_an_unknown_route_says_where_the_routes_are(client: httpx.AsyncCli
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", CHAT, {"POST"}),
+        ("GET", "/v1/embeddings", {"POST"}),
+        ("PUT", CHAT, {"GET", "HEAD", "POST"}),
         ("PUT", "/v1/models", {"GET", "HEAD", "POST"}),
         ("POST", "/v1/models/a/b", {"GET", "HEAD", "DELETE"}),
     ],

@@ -23,7 +23,8 @@ AGENT: Final = re.compile(r"/v1/agents/([^/?#]{1,512})/turn")
 class Endpoint:
     """`path` is that of a batch, `route` of the operation that answers a line; `required` are fields of a body, with what they are.
 
-    `names_model`: its `model` is one of the registry of models.
+    `names_model`: its `model` is one of the registry of models. `inner_surface` answers a line instead of the operation's own, which
+    would keep it as a stored chat.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Endpoint:
     route: str
     required: Mapping[str, Types] = field(hash=False)
     names_model: bool = True
+    inner_surface: str = ""
 
     @property
     def operation(self) -> Operation:
@@ -39,8 +41,8 @@ class Endpoint:
 
     @property
     def surface(self) -> str:
-        """The name of the surface that the operation is of."""
-        return _operation(self.api, self.route)[0]
+        """The name of the surface that answers a line."""
+        return self.inner_surface or _operation(self.api, self.route)[0]
 
     @property
     def has_agent(self) -> bool:
@@ -60,7 +62,13 @@ class Endpoint:
 ENDPOINTS: Final = {
     endpoint.path: endpoint
     for endpoint in (
-        Endpoint("/v1/chat/completions", "inference", "/v1/chat/completions", {"model": TEXT, "messages": LIST}),
+        Endpoint(
+            "/v1/chat/completions",
+            "inference",
+            "/v1/chat/completions",
+            {"model": TEXT, "messages": LIST},
+            inner_surface="inference",
+        ),
         Endpoint("/v1/completions", "inference", "/v1/completions", {"model": TEXT, "prompt": TEXT_OR_LIST}),
         Endpoint("/v1/embeddings", "inference", "/v1/embeddings", {"model": TEXT, "input": TEXT_OR_LIST}),
         Endpoint("/v1/moderations", "safety", "/v1/moderations", {"input": TEXT_OR_LIST}, names_model=False),
