@@ -209,9 +209,9 @@ def test_only_the_services_in_use_are_kept_of_all_that_aws_has(packages: dict[st
     assert services <= found
     assert {name for name in found - services if "/" in name} == set()
     assert {"endpoints.json", "partitions.json", "_retry.json"} <= found
-    without_s3 = packages["admin"] / "botocore" / "data"  # whose endpoints alone are 180 KB
-    assert not (without_s3 / "s3").exists()
-    assert sum(path.stat().st_size for path in without_s3.rglob("*.json")) < 200_000
+    of_s3 = 178_115 + 5_700  # its rules and operations, for chats that are kept, and its part of endpoints.json
+    assert sum((data / name).stat().st_size for name in found) < 200_000 + of_s3
+    assert not (packages["admin"] / "botocore" / "data" / "s3").exists()
 
 
 @pytest.mark.exact
