@@ -469,4 +469,5 @@ def assert_watched(cloud: Cloud, stack: str, outputs: dict[str, str]) -> None:
     assert all(alarm["AlarmActions"] == [WATCHED["AlarmTopicArn"], topic] for alarm in alarms)
     assert outputs["InferenceFunctionArn"].rpartition(":")[2] in json.dumps(json.loads(body))
     assert subscription["Endpoint"] == WATCHED["AlarmEmail"]
-    assert [policy["PolicyArn"] for policy in attached] == [cloud.resources(stack)["VpcPolicy"]]
+    named = {cloud.resources(stack)[name] for name in ("InferencePolicy", "VpcPolicy")}
+    assert {policy["PolicyArn"] for policy in attached} == named
