@@ -78,7 +78,7 @@ async def wait(client: httpx.AsyncClient, batch_id: str, crew: Crew, kill_every:
         if batch["status"] in ENDED:
             return batch
         if kill_every is not None and time.monotonic() - killed >= kill_every:
-            await asyncio.to_thread(crew.kill_one)
+            await asyncio.to_thread(crew.kill_between, most)
             killed = time.monotonic()
     raise AssertionError(f"{batch}\n{crew.log.read_text()[-9000:]}")
 

@@ -49,7 +49,7 @@ async def wait(client: httpx.AsyncClient, job: dict[str, Any], crew: Crew, kill_
         assert most <= progress["completed"] + progress["failed"] <= progress["total"]
         most = progress["completed"] + progress["failed"]
         if job["status"] not in ENDED and time.monotonic() - killed >= kill_every:
-            await asyncio.to_thread(crew.kill_one)
+            await asyncio.to_thread(crew.kill_between, most)
             killed = time.monotonic()
     return job
 

@@ -51,7 +51,7 @@ class House:
             if current.status in ENDED:
                 return current
             if kill_every is not None and time.monotonic() - killed >= kill_every:
-                await asyncio.to_thread(crew.kill_one)
+                await asyncio.to_thread(crew.kill_between, most)
                 killed = time.monotonic()
         assert current is not None
         open_ = [shard for shard in await self.jobs.shards(current) if shard.state != "done"]

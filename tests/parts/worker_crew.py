@@ -11,6 +11,7 @@ import subprocess
 import threading
 from typing import Protocol
 
+from core.services.jobs.timing import Timing
 from tests.parts.cutting_proxy import CuttingProxy, proxying
 
 
@@ -30,9 +31,20 @@ class Crew:
     log: Path
     processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     kills: int = 0
+    in_vain: int = 0
+    """Kills since there was progress."""
+    progress: int = -1
 
     def start(self) -> None:
         self.processes = [settings.start(self.log) for settings in self.settings]
+
+    def kill_between(self, progress: int) -> None:
+        """Kill one, but fewer than a step of a job is given up after where `progress`, in rows, has not grown since: as while it is finished."""
+        if progress > self.progress:
+            self.progress, self.in_vain = progress, 0
+        if self.in_vain < Timing().takeovers - 1:
+            self.in_vain += 1
+            self.kill_one()
 
     def kill_one(self) -> None:
         number = random.randrange(len(self.processes))  # noqa: S311 - no secret
